@@ -1,0 +1,27 @@
+"""Every web.AppKey and web.RequestKey."""
+
+import asyncio
+
+from aiohttp import web
+
+from archestra_gateway.config import Config
+from archestra_gateway.services.llm import Llm
+from archestra_gateway.services.llm_provider import LlmProviders
+from archestra_gateway.services.mcp_proxy import McpProxy
+from archestra_gateway.services.mcp_request_log import RequestLog
+from archestra_gateway.services.mcp_server import McpServers
+from archestra_gateway.services.status import StatusReport
+from archestra_gateway.store.database import Database
+
+CONFIG = web.AppKey("CONFIG", Config)
+TOKEN = web.AppKey("TOKEN", str)
+STOPPING = web.AppKey("STOPPING", asyncio.Event)
+DATABASE = web.AppKey("DATABASE", Database)
+STATUS = web.AppKey("STATUS", StatusReport)
+REQUEST_LOG = web.AppKey("REQUEST_LOG", RequestLog)
+MCP_SERVERS = web.AppKey("MCP_SERVERS", McpServers)
+MCP_PROXY = web.AppKey("MCP_PROXY", McpProxy)
+LLM = web.AppKey("LLM", Llm)
+LLM_PROVIDERS = web.AppKey("LLM_PROVIDERS", LlmProviders)
+
+REQUEST_ID = web.RequestKey("REQUEST_ID", str)
