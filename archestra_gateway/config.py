@@ -6,76 +6,132 @@ from typing import Any
 import attrs
 import platformdirs
 
+from archestra_gateway.config_check import (
+    Check,
+    at_least,
+    between,
+    each,
+    is_absolute,
+    is_host,
+    is_ip_address,
+    is_origin,
+    is_url,
+    not_empty,
+    one_of,
+)
 
-def setting(default: Any, line: str) -> Any:
-    """A field with its default and the line that explains it in config.example.toml and `config show`."""
-    return attrs.field(default=default, metadata={"help": line})
+DATA_DIR = Path(platformdirs.user_data_dir("archestra-gateway", appauthor=False))
+SECONDS = between(0, 366 * 24 * 3600)
+BYTES = at_least(0)
+
+
+def setting(default: Any, line: str, *checks: Check, shown: str | None = None) -> Any:
+    """A field with its default, the line that explains it, and what its value must be.
+
+    `shown` stands for a default that is not the same on every machine, in config.example.toml.
+    """
+    return attrs.field(default=default, metadata={"help": line, "shown": shown}, validator=list(checks))
 
 
 @attrs.frozen
 class ServerConfig:
-    bind: tuple[str, ...] = setting(("127.0.0.1", "::1"), "Addresses to listen on.")
-    port: int = setting(54587, "TCP port; 0 takes a free one.")
-    base_url: str = setting("", 'The URL clients know; empty means "http://localhost:PORT".')
-    data_dir: Path = setting(
-        Path(platformdirs.user_data_dir("archestra-gateway", appauthor=False)),
-        "Where the database, the token and the servers' homes live.",
+    bind: tuple[str, ...] = setting(
+        ("127.0.0.1", "::1"), "Addresses to listen on.", not_empty, each(is_ip_address)
     )
-    header_timeout: float = setting(10.0, "Seconds within which a request's head must have come.")
-    body_timeout: float = setting(30.0, "Seconds without a byte after which an unfinished body is cut.")
-    max_body: int = setting(4 * 1024 * 1024, "Largest body of a REST request, in bytes.")
-    shutdown_timeout: float = setting(5.0, "Seconds that running requests get at a stop.")
+    port: int = setting(54587, "TCP port; 0 takes a free one.", between(0, 65535))
+    base_url: str = setting(
+        "",
+        'The URL clients know; empty means "http://localhost:PORT". Its port becomes that of `port`.',
+        is_url,
+    )
+    data_dir: Path = setting(  # noqa: RUF009 - a field, as everywhere here
+        DATA_DIR,
+        "Where the database, the token and the servers' homes live.",
+        is_absolute,
+        shown="~/.local/share/archestra-gateway",
+    )
+    header_timeout: float = setting(10.0, "Seconds within which a request's head must have come.", SECONDS)
+    body_timeout: float = setting(
+        30.0, "Seconds without a byte after which an unfinished body is cut.", SECONDS
+    )
+    max_body: int = setting(4 * 1024 * 1024, "Largest body of a REST request, in bytes.", BYTES)
+    shutdown_timeout: float = setting(5.0, "Seconds that running requests get at a stop.", SECONDS)
 
 
 @attrs.frozen
 class SecurityConfig:
     require_token: bool = setting(False, "Ask every request for the bearer token.")
-    allowed_hosts: tuple[str, ...] = setting((), "More Host names (without port) that the gateway answers to.")
+    allowed_hosts: tuple[str, ...] = setting(
+        (), "More Host names (without port) that the gateway answers to.", each(is_host)
+    )
     allowed_origins: tuple[str, ...] = setting(
-        ("http://localhost:1420",), "Web origins that may administer the gateway (the desktop shell is one by itself)."
+        ("http://localhost:1420",),
+        "Web origins that may administer the gateway (the desktop shell is one by itself).",
+        each(is_origin),
     )
 
 
 @attrs.frozen
 class McpConfig:
-    max_body: int = setting(64 * 1024 * 1024, "Largest JSON-RPC message from a client, in bytes.")
-    max_message: int = setting(256 * 1024 * 1024, "Largest JSON-RPC message from a server, in bytes.")
-    start_timeout: float = setting(30.0, "Seconds that a server has to start and answer `initialize`.")
-    request_timeout: float = setting(60.0, "Seconds without an answer or progress after which a call fails.")
-    max_request_timeout: float = setting(1800.0, "Seconds after which a call fails, progress or not.")
-    keep_alive: float = setting(15.0, "Seconds between the comments that keep an idle stream open.")
-    idle_timeout: float = setting(600.0, "Seconds without a call after which a child or a session is ended.")
-    max_children: int = setting(32, "Child processes at once, over all servers.")
-    max_sessions: int = setting(256, "MCP sessions at once, over all servers.")
-    stderr_lines: int = setting(1000, "Lines of a server's stderr that are kept.")
+    max_body: int = setting(64 * 1024 * 1024, "Largest JSON-RPC message from a client, in bytes.", BYTES)
+    max_message: int = setting(256 * 1024 * 1024, "Largest JSON-RPC message from a server, in bytes.", BYTES)
+    start_timeout: float = setting(
+        30.0, "Seconds that a server has to start and answer `initialize`.", SECONDS
+    )
+    request_timeout: float = setting(
+        60.0, "Seconds without an answer or progress after which a call fails.", SECONDS
+    )
+    max_request_timeout: float = setting(
+        1800.0, "Seconds after which a call fails, progress or not.", SECONDS
+    )
+    keep_alive: float = setting(15.0, "Seconds between the comments that keep an idle stream open.", SECONDS)
+    idle_timeout: float = setting(
+        600.0, "Seconds without a call after which a child or a session is ended.", SECONDS
+    )
+    max_children: int = setting(32, "Child processes at once, over all servers.", at_least(1))
+    max_sessions: int = setting(256, "MCP sessions at once, over all servers.", at_least(1))
+    stderr_lines: int = setting(1000, "Lines of a server's stderr that are kept.", at_least(1))
 
 
 @attrs.frozen
 class OllamaConfig:
-    url: str = setting("http://127.0.0.1:11434", "Where Ollama listens (OLLAMA_HOST is honoured when this is not set).")
-    autostart: bool = setting(False, "Start `ollama serve` when it is not running, and stop it with the gateway.")
+    url: str = setting(
+        "http://127.0.0.1:11434",
+        "Where Ollama listens (OLLAMA_HOST is honoured when this is not set).",
+        not_empty,
+        is_url,
+    )
+    autostart: bool = setting(
+        False, "Start `ollama serve` when it is not running, and stop it with the gateway."
+    )
 
 
 @attrs.frozen
 class LlmConfig:
-    max_body: int = setting(0, "Largest request body, in bytes; 0 means no limit (models are pushed through here).")
-    connect_timeout: float = setting(10.0, "Seconds to connect to a provider.")
-    read_timeout: float = setting(600.0, "Seconds without a byte from a provider.")
+    max_body: int = setting(
+        0, "Largest request body, in bytes; 0 means no limit (models are pushed through here).", BYTES
+    )
+    connect_timeout: float = setting(10.0, "Seconds to connect to a provider.", SECONDS)
+    read_timeout: float = setting(600.0, "Seconds without a byte from a provider.", SECONDS)
     ollama: OllamaConfig = attrs.field(factory=OllamaConfig)
 
 
 @attrs.frozen
 class RequestLogConfig:
     enabled: bool = setting(True, "Write MCP and LLM calls to the request log.")
-    max_body: int = setting(64 * 1024, "Bytes of each body that are kept; 0 keeps none.")
-    queue: int = setting(20_000, "Rows that may wait for the disk; what comes beyond is counted and dropped.")
-    retention_days: int = setting(30, "Days that rows are kept; 0 means for ever.")
+    max_body: int = setting(64 * 1024, "Bytes of each body that are kept; 0 keeps none.", BYTES)
+    queue: int = setting(
+        20_000, "Rows that may wait for the disk; what comes beyond is counted and dropped.", at_least(1)
+    )
+    retention_days: int = setting(30, "Days that rows are kept; 0 means for ever.", at_least(0))
 
 
 @attrs.frozen
 class LogConfig:
-    level: str = setting("info", "debug, info, warning or error.")
-    format: str = setting("text", "text or json.")
+    level: str = setting(
+        "info", "debug, info, warning or error.", one_of("debug", "info", "warning", "error")
+    )
+    format: str = setting("text", "text or json.", one_of("text", "json"))
 
 
 @attrs.frozen
