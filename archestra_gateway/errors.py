@@ -28,6 +28,10 @@ class InternalError(GatewayError):
         super().__init__("Internal error")
 
 
+class DatabaseRefused(GatewayError):
+    """The database file can not be used at start; the message says what to do."""
+
+
 class InvalidRequest(GatewayError):
     """It could not be parsed."""
 

@@ -1,42 +1,39 @@
 """The database: one writer behind a lock, readers beside it."""
 
 import asyncio
+import os
 import sqlite3
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
+from typing import Any
 
 import aiosqlite
 import attrs
 
+from archestra_gateway.store.migrate import migrate
+
 PRAGMAS = (
+    "PRAGMA busy_timeout = 5000",
     "PRAGMA journal_mode = WAL",
     "PRAGMA synchronous = NORMAL",
     "PRAGMA foreign_keys = ON",
     "PRAGMA secure_delete = ON",
-    "PRAGMA busy_timeout = 5000",
     "PRAGMA temp_store = MEMORY",
 )
-READERS = 2
-
-
-async def connect(path: Path) -> aiosqlite.Connection:
-    """A connection on which `BEGIN` is ours to say."""
-    connection = await aiosqlite.connect(path, isolation_level=None)
-    connection.row_factory = sqlite3.Row
-    for pragma in PRAGMAS:
-        await connection.execute(pragma)
-    return connection
+QUERY_ONLY = "PRAGMA query_only = ON"
+READERS = 3
 
 
 @attrs.frozen
 class Database:
-    """Opened once by `open_database`."""
+    """Opened once by `open_database`; `is_new` when that call made the first table."""
 
     path: Path
+    is_new: bool
     _writer: aiosqlite.Connection
-    _lock: asyncio.Lock
     _readers: asyncio.Queue[aiosqlite.Connection]
+    _lock: asyncio.Lock = attrs.field(factory=asyncio.Lock)
 
     @asynccontextmanager
     async def read(self) -> AsyncIterator[aiosqlite.Connection]:
@@ -49,22 +46,65 @@ class Database:
 
     @asynccontextmanager
     async def transaction(self) -> AsyncIterator[aiosqlite.Connection]:
-        """All of the block or nothing of it, even when the request that runs it is cancelled."""
+        """All of the block or nothing of it, even when the request that runs it is cancelled.
+
+        The connection's thread works first in, first out: the rollback stands behind a BEGIN or COMMIT whose
+        waiter was cancelled, looks for an open transaction only then, and stands before the next BEGIN.
+        """
         async with self._lock:
             try:
                 await self._writer.execute("BEGIN IMMEDIATE")
                 yield self._writer
+                await self._writer.execute("COMMIT")
             except BaseException:
-                await asyncio.shield(self._undo())
+                await self._writer.rollback()
                 raise
-            else:
-                await asyncio.shield(self._writer.execute("COMMIT"))
-
-    async def _undo(self) -> None:
-        if self._writer.in_transaction:
-            await self._writer.execute("ROLLBACK")
 
 
 @asynccontextmanager
 async def open_database(path: Path) -> AsyncIterator[Database]:
-    """The migrated database file at `path`, mode 0600."""
+    """The migrated database file at `path`, mode 0600. Raises DatabaseRefused when it can not be used."""
+    _make_private(path)
+    is_new = await asyncio.to_thread(migrate, path)
+    async with AsyncExitStack() as stack:
+        writer = await stack.enter_async_context(_connection(path))
+        readers: asyncio.Queue[aiosqlite.Connection] = asyncio.Queue()
+        for _ in range(READERS):
+            reader = await stack.enter_async_context(_connection(path))
+            await reader.execute(QUERY_ONLY)
+            stack.callback(reader._conn.interrupt)  # a long read does not hold up the end
+            readers.put_nowait(reader)
+        yield Database(path, is_new, writer, readers)
+
+
+async def fetch_all(
+    db: aiosqlite.Connection, sql: str, parameters: Mapping[str, Any] = {}
+) -> list[dict[str, Any]]:
+    """Every row as a plain dict; the statement is finished when this returns."""
+    return [dict(row) for row in await db.execute_fetchall(sql, parameters)]
+
+
+async def fetch_one(
+    db: aiosqlite.Connection, sql: str, parameters: Mapping[str, Any] = {}
+) -> dict[str, Any] | None:
+    """The first row as a plain dict."""
+    rows = await fetch_all(db, sql, parameters)
+    return rows[0] if rows else None
+
+
+@asynccontextmanager
+async def _connection(path: Path) -> AsyncIterator[aiosqlite.Connection]:
+    """A connection on which `BEGIN` is ours to say."""
+    async with aiosqlite.connect(path, isolation_level=None) as connection:
+        connection.row_factory = sqlite3.Row
+        for pragma in PRAGMAS:
+            await connection.execute(pragma)
+        yield connection
+
+
+def _make_private(path: Path) -> None:
+    """SQLite gives -wal and -shm the mode of the database, so the file is made before SQLite makes it."""
+    os.close(os.open(path, os.O_RDWR | os.O_CREAT, 0o600))
+    for file in (path, Path(f"{path}-wal"), Path(f"{path}-shm")):
+        if file.exists():
+            file.chmod(0o600)

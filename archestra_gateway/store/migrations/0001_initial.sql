@@ -1,3 +1,9 @@
+CREATE TABLE migration (
+    number     INTEGER PRIMARY KEY,
+    name       TEXT NOT NULL,
+    applied_at TEXT NOT NULL
+) STRICT;
+
 CREATE TABLE mcp_server (
     id            INTEGER PRIMARY KEY,
     name          TEXT NOT NULL UNIQUE,
