@@ -57,6 +57,11 @@ class ServerConfig:
     max_body: int = setting(4 * 1024 * 1024, "Largest body of a REST request, in bytes.", BYTES)
     shutdown_timeout: float = setting(5.0, "Seconds that running requests get at a stop.", SECONDS)
 
+    @property
+    def url(self) -> str:
+        """The URL clients know, without a slash at its end."""
+        return self.base_url.rstrip("/") or f"http://localhost:{self.port}"
+
 
 @attrs.frozen
 class SecurityConfig:
