@@ -1,0 +1,115 @@
+"""MCP as the gateway itself speaks it: versions, names, and the few members it looks at."""
+
+from typing import Any
+
+import msgspec
+from msgspec import Raw
+
+from archestra_gateway import __version__
+from archestra_gateway.protocol import jsonrpc
+from archestra_gateway.protocol.jsonrpc import Message
+
+SESSION_VERSIONS = ("2025-11-25", "2025-06-18", "2025-03-26", "2024-11-05")
+"""The versions that begin with `initialize`, newest first."""
+
+UNSUPPORTED_VERSION = -32022
+REQUEST_CANCELLED = -32800
+
+INITIALIZE = "initialize"
+INITIALIZED = "notifications/initialized"
+CANCELLED = "notifications/cancelled"
+PROGRESS = "notifications/progress"
+
+FOR_EVERY_SESSION = frozenset(
+    {
+        "notifications/tools/list_changed",
+        "notifications/prompts/list_changed",
+        "notifications/resources/list_changed",
+        "notifications/resources/updated",
+    }
+)
+"""What a server says about itself, and not about one call."""
+
+INITIALIZE_PARAMS = {
+    "protocolVersion": SESSION_VERSIONS[0],
+    "capabilities": {},
+    "clientInfo": {"name": "archestra-gateway", "version": __version__},
+}
+
+VERSION_KEY = "io.modelcontextprotocol/protocolVersion"
+
+
+class _Named(msgspec.Struct):
+    name: Any = None
+
+
+class _Meta(msgspec.Struct):
+    meta: dict[str, Raw] = msgspec.field(name="_meta", default_factory=dict)
+
+
+_named = msgspec.json.Decoder(_Named)
+_meta = msgspec.json.Decoder(_Meta)
+_text = msgspec.json.Decoder(str)
+
+
+def method(message: Message) -> str:
+    """The message's method; empty for an answer."""
+    text = message.get("method")
+    return "" if text is None else str(jsonrpc.value(text))
+
+
+def tool_name(params: Raw | None) -> str | None:
+    """`params.name`, where it is a string."""
+    if params is None:
+        return None
+    try:
+        name = _named.decode(params).name
+    except (msgspec.DecodeError, RecursionError):
+        name = member(params, "name")
+    return name if isinstance(name, str) else None
+
+
+def member(params: Raw | None, name: str) -> Any:
+    """One member of an object, however strange its text; None when it is not there."""
+    try:
+        return jsonrpc.value(jsonrpc.decode(bytes(params or b"")).get(name))
+    except jsonrpc.InvalidRequest:
+        return None
+
+
+def meta(params: Raw | None) -> Message:
+    """The members of `params._meta`."""
+    if params is None or b'"_meta"' not in bytes(params):
+        return {}
+    try:
+        return _meta.decode(params).meta
+    except (msgspec.DecodeError, RecursionError):
+        return _object(_object(params).get("_meta"))
+
+
+def with_progress_token(params: Raw, token: int) -> Raw:
+    """`params` with another `_meta.progressToken`, and not a byte else changed."""
+    members = _object(params)
+    members["_meta"] = Raw(jsonrpc.encode({**_object(members.get("_meta")), "progressToken": token}))
+    return Raw(jsonrpc.encode(members))
+
+
+def with_member(params: Raw | None, name: str, text: Raw) -> Raw:
+    """`params` with one member set."""
+    return Raw(jsonrpc.encode({**_object(params), name: text}))
+
+
+def progress_token(params: Raw | None) -> Raw | None:
+    return _object(params).get("progressToken")
+
+
+def request_id(params: Raw | None) -> Raw | None:
+    """Which request a `notifications/cancelled` means."""
+    return _object(params).get("requestId")
+
+
+def _object(text: Raw | None) -> Message:
+    try:
+        return jsonrpc.decode(bytes(text or b""))
+    except jsonrpc.InvalidRequest:
+        return {}

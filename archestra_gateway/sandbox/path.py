@@ -1,0 +1,142 @@
+"""Where programs are: the PATH of a person's terminal, which a daemon started by a desktop does not get."""
+
+import asyncio
+import contextlib
+import os
+import shutil
+import signal
+import sys
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+
+import attrs
+
+MARK = "archestra-path:"
+SHELL_TIMEOUT = 3.0
+
+TOOL_FOLDERS = (
+    ".local/bin",
+    ".volta/bin",
+    ".asdf/shims",
+    ".local/share/mise/shims",
+    ".pyenv/shims",
+    ".bun/bin",
+    ".deno/bin",
+    ".cargo/bin",
+    ".nvm/versions/node/*/bin",
+    ".local/share/fnm/node-versions/*/installation/bin",
+    ".fnm/node-versions/*/installation/bin",
+    "Library/Application Support/fnm/node-versions/*/installation/bin",
+)
+"""Below the home directory; of several versions the newest comes first."""
+
+SYSTEM_FOLDERS = (
+    "/opt/homebrew/bin",
+    "/usr/local/bin",
+    "/home/linuxbrew/.linuxbrew/bin",
+    "/usr/bin",
+    "/bin",
+)
+
+INSTALL_HINTS = {
+    "npx": "Install Node.js from https://nodejs.org",
+    "npm": "Install Node.js from https://nodejs.org",
+    "node": "Install Node.js from https://nodejs.org",
+    "uvx": "Install uv from https://docs.astral.sh/uv",
+    "uv": "Install uv from https://docs.astral.sh/uv",
+    "docker": "Install Docker from https://docs.docker.com/get-docker",
+    "bunx": "Install Bun from https://bun.sh",
+    "deno": "Install Deno from https://deno.com",
+}
+
+
+@attrs.frozen
+class SearchPath:
+    """Folders in the order they are searched."""
+
+    folders: tuple[str, ...]
+
+    def __str__(self) -> str:
+        return os.pathsep.join(self.folders)
+
+    def which(self, command: str) -> str | None:
+        return shutil.which(command, path=str(self))
+
+    def which_all(self, command: str) -> list[str]:
+        """Every program of that name; the first is the one that runs."""
+        found = (shutil.which(command, path=folder) for folder in self.folders)
+        return [program for program in found if program is not None]
+
+
+def search_path(daemon: str, login: str, home: Path) -> SearchPath:
+    """The daemon's own PATH, the login shell's, well-known places, and this Python's folder last."""
+    folders = [
+        *daemon.split(os.pathsep),
+        *login.split(os.pathsep),
+        *tool_folders(home),
+        *SYSTEM_FOLDERS,
+        str(Path(sys.executable).parent),
+    ]
+    return SearchPath(
+        tuple(dict.fromkeys(folder for folder in folders if os.path.isabs(folder) and os.path.isdir(folder)))
+    )
+
+
+def tool_folders(home: Path) -> list[str]:
+    return [
+        str(folder)
+        for pattern in TOOL_FOLDERS
+        for folder in sorted(home.glob(pattern), key=_version, reverse=True)
+    ]
+
+
+async def find_search_path(environment: dict[str, str]) -> SearchPath:
+    """Ask the login shell, which may take a moment, and look around."""
+    login = await login_path(environment)
+    return await asyncio.to_thread(search_path, environment.get("PATH", ""), login, Path.home())
+
+
+async def login_path(environment: dict[str, str], timeout: float = SHELL_TIMEOUT) -> str:
+    """PATH as the user's interactive login shell has it; empty when the shell is slow or strange."""
+    shell = environment.get("SHELL", "/bin/sh")
+    try:
+        process = await asyncio.create_subprocess_exec(
+            shell,
+            "-ilc",
+            f'printf "\\n{MARK}%s\\n" "$PATH"',
+            env=environment,
+            stdin=asyncio.subprocess.DEVNULL,
+            stdout=asyncio.subprocess.PIPE,
+            stderr=asyncio.subprocess.DEVNULL,
+            start_new_session=True,
+        )
+    except OSError:
+        return ""
+    try:
+        async with asyncio.timeout(timeout):
+            output, _ = await process.communicate()
+    except TimeoutError:
+        return ""
+    finally:
+        if process.returncode is None:
+            with contextlib.suppress(ProcessLookupError):
+                os.killpg(process.pid, signal.SIGKILL)
+            await process.wait()
+    return marked(output.decode(errors="replace").splitlines())
+
+
+def marked(lines: Iterable[str]) -> str:
+    """What our own line says, whatever greetings the shell's start-up files print around it."""
+    found = [line.removeprefix(MARK) for line in lines if line.startswith(MARK)]
+    return found[-1] if found else ""
+
+
+def not_found(command: str, folders: Sequence[str]) -> str:
+    hint = INSTALL_HINTS.get(command, "Install it, or give the command's full path")
+    return f"`{command}` was not found; looked in {', '.join(folders)}. {hint}."
+
+
+def _version(folder: Path) -> list[int]:
+    """`…/v20.19.1/bin` → [20, 19, 1]."""
+    digits = "".join(c if c.isdigit() else " " for c in str(folder))
+    return [int(number) for number in digits.split()]

@@ -1,0 +1,155 @@
+"""MCP servers as clients send and get them."""
+
+import os
+import re
+from typing import Any, Literal
+from urllib.parse import urlsplit
+
+import attrs
+
+NAME = re.compile(r"[A-Za-z0-9_-]{1,64}")
+VARIABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
+HEADER = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
+
+State = Literal["stopped", "starting", "running", "crash_loop", "needs_authorization", "error"]
+
+
+def _is_name(instance: Any, attribute: "attrs.Attribute[str]", value: str) -> None:
+    if not NAME.fullmatch(value):
+        raise ValueError("`name` consists of 1 to 64 letters, digits, `_` and `-`")
+
+
+def _has_no_nul(instance: Any, attribute: "attrs.Attribute[Any]", value: Any) -> None:
+    texts = (value,) if isinstance(value, str) else value
+    if any("\0" in text for text in texts or ()):
+        raise ValueError(f"`{attribute.name}` must not contain NUL characters")
+
+
+def _is_command(instance: Any, attribute: "attrs.Attribute[str]", value: str) -> None:
+    if not value.strip():
+        raise ValueError("`command` must not be empty")
+
+
+def _are_variables(
+    instance: Any, attribute: "attrs.Attribute[dict[str, str]]", value: dict[str, str]
+) -> None:
+    for name, text in value.items():
+        if not VARIABLE.fullmatch(name):
+            raise ValueError(f"`env` has the name {name!r}, which is not a variable's name")
+        if "\0" in text:
+            raise ValueError(f"`env.{name}` must not contain NUL characters")
+
+
+def _is_folder(instance: Any, attribute: "attrs.Attribute[str | None]", value: str | None) -> None:
+    if value is not None and not os.path.isabs(os.path.expanduser(value)):
+        raise ValueError("`cwd` must be an absolute path, or begin with `~`")
+
+
+def _is_url(instance: Any, attribute: "attrs.Attribute[str]", value: str) -> None:
+    parts = urlsplit(value)
+    if parts.scheme not in ("http", "https") or not parts.hostname:
+        raise ValueError("`url` must be an http or https URL")
+    if parts.username is not None:
+        raise ValueError("`url` must not hold a user or password: put credentials into `headers`")
+
+
+def _are_headers(instance: Any, attribute: "attrs.Attribute[dict[str, str]]", value: dict[str, str]) -> None:
+    for name, text in value.items():
+        if not HEADER.fullmatch(name):
+            raise ValueError(f"`headers` has the name {name!r}, which is not a header's name")
+        if any(character in text for character in "\0\r\n"):
+            raise ValueError(f"`headers.{name}` must be one line")
+
+
+@attrs.frozen(kw_only=True)
+class StdioConfig:
+    """A program on this machine."""
+
+    transport: Literal["stdio"] = "stdio"
+    command: str = attrs.field(validator=[_is_command, _has_no_nul])
+    args: list[str] = attrs.field(factory=list, validator=_has_no_nul)
+    env: dict[str, str] = attrs.field(factory=dict, validator=_are_variables, repr=False)
+    cwd: str | None = attrs.field(default=None, validator=[_is_folder, _has_no_nul])
+
+
+@attrs.frozen(kw_only=True)
+class HttpConfig:
+    """A server somewhere else, over streamable HTTP."""
+
+    transport: Literal["http"]
+    url: str = attrs.field(validator=_is_url)
+    headers: dict[str, str] = attrs.field(factory=dict, validator=_are_headers, repr=False)
+
+
+ServerConfig = StdioConfig | HttpConfig
+
+
+@attrs.frozen(kw_only=True)
+class CreateMcpServer:
+    name: str = attrs.field(validator=_is_name)
+    server_config: ServerConfig
+    enabled: bool = True
+
+
+@attrs.frozen(kw_only=True)
+class UpdateMcpServer:
+    """What is left out stays as it is; a masked value that is sent back keeps the old one."""
+
+    server_config: ServerConfig | None = None
+    enabled: bool | None = None
+
+
+@attrs.frozen(kw_only=True)
+class McpServerStatus:
+    """`sandbox` says which confinement was really applied; `tool_count` is known after the first start."""
+
+    state: State
+    pid: int | None
+    restarts: int
+    last_error: str | None
+    protocol_version: str | None
+    tool_count: int | None
+    sessions: int
+    sandbox: str | None
+
+
+@attrs.frozen(kw_only=True)
+class McpServer:
+    name: str
+    server_config: ServerConfig
+    enabled: bool
+    status: McpServerStatus
+    created_at: str
+    updated_at: str
+
+
+@attrs.frozen(kw_only=True)
+class Tool:
+    """As the server describes it; other members pass as they are."""
+
+    name: str
+    description: str | None = None
+    inputSchema: dict[str, Any] = attrs.field(factory=dict)  # noqa: N815
+
+
+@attrs.frozen(kw_only=True)
+class ServerTools:
+    tools: list[Tool]
+
+
+@attrs.frozen(kw_only=True)
+class FollowLogs:
+    """`follow` keeps the answer open as a stream of events."""
+
+    follow: bool = False
+
+
+@attrs.frozen(kw_only=True)
+class LogLine:
+    timestamp: str
+    text: str
+
+
+@attrs.frozen(kw_only=True)
+class ServerLogs:
+    lines: list[LogLine]

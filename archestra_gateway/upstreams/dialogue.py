@@ -1,0 +1,149 @@
+"""One conversation with one MCP server: our own ids on the wire, the client's in its answers. No I/O."""
+
+import asyncio
+import time
+from collections.abc import Awaitable, Callable
+
+import attrs
+from msgspec import Raw
+
+from archestra_gateway.config import McpConfig
+from archestra_gateway.errors import GatewayError, UpstreamTimeout
+from archestra_gateway.protocol import jsonrpc, mcp
+from archestra_gateway.protocol.jsonrpc import Message
+
+Listener = Callable[[Message], None]
+Write = Callable[[bytes], Awaitable[None]]
+
+
+@attrs.define(eq=False)
+class Call:
+    """One request on its way; `listener` hears its progress, `is_own` marks a question of the gateway's."""
+
+    message: Message
+    listener: Listener | None = None
+    is_own: bool = False
+    number: int = 0
+    token: Raw | None = None
+    ends_at: float = 0.0
+    patience: asyncio.Timeout | None = None
+    answer: asyncio.Future[Message] | None = None
+
+    def settle(self, answer: Message) -> None:
+        if self.answer is not None and not self.answer.done():
+            self.answer.set_result(answer)
+
+    def fail(self, error: GatewayError) -> None:
+        if self.answer is not None and not self.answer.done():
+            self.answer.set_exception(error)
+
+
+@attrs.define(eq=False)
+class Dialogue:
+    """`on_message` gets what is neither an answer nor a call's progress; `tell` speaks without waiting."""
+
+    limits: McpConfig
+    tell: Listener
+    on_message: Listener = lambda message: None
+    served: int = 0
+    last_used: float = attrs.field(factory=time.monotonic)
+    _calls: dict[int, Call] = attrs.field(factory=dict)
+    _last_number: int = 0
+    _end: GatewayError | None = None
+
+    @property
+    def in_flight(self) -> int:
+        return len(self._calls)
+
+    async def ask(self, call: Call, write: Write) -> Message:
+        """The answer, with the client's id. A silent server, or one whose caller left, hears a cancel."""
+        if self._end is not None:
+            raise self._end
+        loop = asyncio.get_running_loop()
+        call.answer = loop.create_future()
+        call.ends_at = loop.time() + self.limits.max_request_timeout
+        text = self._begin(call)
+        try:
+            async with asyncio.timeout(self.limits.request_timeout) as call.patience:
+                await write(text)
+                answer = await call.answer
+        except TimeoutError as error:
+            self._cancel(call, "timed out")
+            raise self._too_late(call) from error
+        except asyncio.CancelledError:
+            self._cancel(call, "the client left")
+            raise
+        finally:
+            self._calls.pop(call.number, None)
+            self.last_used = time.monotonic()
+        answer["id"] = call.message.get("id", jsonrpc.NULL)
+        return answer
+
+    def receive(self, text: bytes) -> None:
+        """Deliver one message of the server. Raises jsonrpc.ParseError or InvalidMessage."""
+        message = jsonrpc.decode(text)
+        if "method" in message:
+            if message["method"] == _PROGRESS:
+                self._report(message)
+            else:
+                self.on_message(message)
+            return
+        identifier = message.get("id", jsonrpc.NULL)
+        call = self._calls.get(_number(identifier))
+        if call is not None and ("result" in message or "error" in message):
+            self.served += not call.is_own
+            call.settle(message)
+        elif "result" not in message and "error" not in message:
+            raise jsonrpc.InvalidMessage("neither a request nor an answer")
+
+    def end(self, error: GatewayError) -> None:
+        """Nothing more will come: everybody who waits, and whoever asks later, gets `error`."""
+        self._end = error
+        for call in list(self._calls.values()):
+            call.fail(error)
+
+    def _begin(self, call: Call) -> bytes:
+        self._last_number += 1
+        call.number = number = self._last_number
+        self._calls[number] = call
+        message = {**call.message, "id": Raw(b"%d" % number)}
+        params = message.get("params")
+        if params is not None:
+            call.token = mcp.meta(params).get("progressToken")
+            if call.token is not None:
+                message["params"] = mcp.with_progress_token(params, number)
+        return jsonrpc.line(message)
+
+    def _report(self, message: Message) -> None:
+        """Give progress to its call, which may now take longer; late progress is dropped."""
+        params = message.get("params")
+        call = self._calls.get(_number(mcp.progress_token(params) or jsonrpc.NULL))
+        if call is None or call.token is None:
+            return
+        if call.patience is not None and not call.patience.expired():
+            now = asyncio.get_running_loop().time()
+            call.patience.reschedule(min(now + self.limits.request_timeout, call.ends_at))
+        if call.listener is not None:
+            call.listener({**message, "params": mcp.with_member(params, "progressToken", call.token)})
+
+    def _cancel(self, call: Call, reason: str) -> None:
+        if self._end is None and call.message["method"] != _INITIALIZE:
+            params = {"requestId": call.number, "reason": reason}
+            self.tell(jsonrpc.notification(mcp.CANCELLED, params))
+
+    def _too_late(self, call: Call) -> UpstreamTimeout:
+        method = mcp.method(call.message)
+        return UpstreamTimeout(
+            f"The MCP server did not answer `{method}` within {self.limits.request_timeout:g} seconds",
+            method=method,
+        )
+
+
+_PROGRESS = jsonrpc.raw(mcp.PROGRESS)
+_INITIALIZE = jsonrpc.raw(mcp.INITIALIZE)
+
+
+def _number(text: Raw) -> int:
+    """The wire id that `text` says; 0, which no call has, for anything else."""
+    digits = bytes(text)
+    return int(digits) if digits.isdigit() and len(digits) < 19 else 0

@@ -1,0 +1,171 @@
+"""An MCP server somewhere else, over streamable HTTP."""
+
+import asyncio
+import contextlib
+from functools import partial
+
+import aiohttp
+
+from archestra_gateway.config import McpConfig
+from archestra_gateway.errors import UpstreamError, UpstreamUnavailable
+from archestra_gateway.protocol import jsonrpc, mcp
+from archestra_gateway.protocol.jsonrpc import Message
+from archestra_gateway.protocol.sse import Events
+from archestra_gateway.schemas.mcp_server import HttpConfig
+from archestra_gateway.upstreams.dialogue import Call, Dialogue
+
+ACCEPT = "application/json, text/event-stream"
+FAREWELL = 2.0
+
+
+class AuthorizationNeeded(UpstreamUnavailable):
+    """The server answered 401."""
+
+
+class Remote:
+    """One MCP session there, or none where the server keeps none."""
+
+    pid = 0
+    sandbox = "none"
+
+    def __init__(self, name: str, server: HttpConfig, limits: McpConfig, http: aiohttp.ClientSession) -> None:
+        self.name = name
+        self.dialogue = Dialogue(limits, self._tell)
+        self.has_ended = False
+        self._server = server
+        self._http = http
+        self._limit = limits.max_message
+        self._opening: Message | None = None
+        self._session_id: str | None = None
+        self._version: str | None = None
+        self._reopening = asyncio.Lock()
+        self._tasks: set[asyncio.Task[None]] = set()
+
+    async def call(self, call: Call) -> Message:
+        if mcp.method(call.message) == mcp.INITIALIZE:
+            self._opening = call.message
+        answer = await self.dialogue.ask(call, partial(self._deliver, call))
+        if call.message is self._opening:
+            version = mcp.member(answer.get("result"), "protocolVersion")
+            self._version = version if isinstance(version, str) else None
+        return answer
+
+    async def send(self, message: Message) -> None:
+        await self._exchange(None, jsonrpc.line(message))
+
+    async def stop(self) -> None:
+        """Ends the session there, when the server has a moment for it."""
+        self.has_ended = True
+        self.dialogue.end(UpstreamUnavailable(f"The MCP server {self.name} was stopped", name=self.name))
+        for task in self._tasks:
+            task.cancel()
+        if self._session_id is not None:
+            with contextlib.suppress(aiohttp.ClientError, TimeoutError):
+                async with asyncio.timeout(FAREWELL):
+                    async with self._http.delete(self._server.url, headers=self._headers()):
+                        pass
+
+    async def _deliver(self, call: Call, text: bytes) -> None:
+        stale = self._session_id
+        if await self._exchange(call, text):
+            return
+        await self._open_again(stale)
+        if not await self._exchange(call, text):
+            raise UpstreamError(f"The MCP server {self.name} forgets its sessions at once", name=self.name)
+
+    async def _exchange(self, call: Call | None, text: bytes) -> bool:
+        """One POST and all of its answer; False when the server does not know our session any more."""
+        try:
+            async with self._http.post(
+                self._server.url, data=text, headers=self._headers(), allow_redirects=False
+            ) as response:
+                if response.status == 404 and self._session_id is not None:
+                    return False
+                await self._take(call, response)
+                return True
+        except aiohttp.ClientError as error:
+            raise UpstreamUnavailable(
+                f"The MCP server {self.name} could not be reached at {self._server.url}: {error}",
+                name=self.name,
+            ) from error
+
+    async def _take(self, call: Call | None, response: aiohttp.ClientResponse) -> None:
+        self._check(response)
+        if call is None:
+            return
+        self._session_id = response.headers.get("Mcp-Session-Id", self._session_id)
+        try:
+            if response.content_type == "text/event-stream":
+                await self._take_events(call, response)
+            elif response.content_type == "application/json":
+                self.dialogue.receive(await self._read(response))
+        except ValueError as error:
+            raise UpstreamError(f"The MCP server {self.name}: {error}", name=self.name) from error
+        except jsonrpc.InvalidRequest as error:
+            raise self._unusable(response, error.message) from error
+        if call.answer is not None and not call.answer.done():
+            raise self._unusable(response, "there is no answer in it")
+
+    async def _take_events(self, call: Call, response: aiohttp.ClientResponse) -> None:
+        events = Events(self._limit)
+        async for chunk in response.content.iter_any():
+            for data in events.feed(chunk):
+                if data:
+                    self.dialogue.receive(data)
+            if call.answer is not None and call.answer.done():
+                return
+
+    async def _read(self, response: aiohttp.ClientResponse) -> bytes:
+        pieces = []
+        size = 0
+        async for chunk in response.content.iter_any():
+            size += len(chunk)
+            if size > self._limit:
+                raise ValueError("its answer is too long")
+            pieces.append(chunk)
+        return b"".join(pieces)
+
+    def _check(self, response: aiohttp.ClientResponse) -> None:
+        if response.status == 401:
+            raise AuthorizationNeeded(f"The MCP server {self.name} asks for authorization", name=self.name)
+        if response.status >= 400 and response.content_type == "application/json":
+            return  # a JSON-RPC error is an answer
+        if response.status >= 300:
+            raise UpstreamError(
+                f"The MCP server {self.name} answered {response.status} {response.reason}",
+                name=self.name,
+                status=response.status,
+            )
+
+    async def _open_again(self, stale: str | None) -> None:
+        """Once, however many calls found the session gone."""
+        async with self._reopening:
+            if self._session_id != stale or self._opening is None:
+                return
+            self._session_id = self._version = None
+            await self.call(Call(self._opening, is_own=True))
+            await self.send(jsonrpc.notification(mcp.INITIALIZED))
+
+    def _headers(self) -> dict[str, str]:
+        headers = {**self._server.headers, "Accept": ACCEPT, "Content-Type": "application/json"}
+        if self._session_id is not None:
+            headers["Mcp-Session-Id"] = self._session_id
+        if self._version is not None:
+            headers["MCP-Protocol-Version"] = self._version
+        return headers
+
+    def _tell(self, message: Message) -> None:
+        task = asyncio.create_task(self._try_to_send(message))
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+
+    async def _try_to_send(self, message: Message) -> None:
+        with contextlib.suppress(UpstreamError, UpstreamUnavailable):
+            await self.send(message)
+
+    def _unusable(self, response: aiohttp.ClientResponse, why: str) -> UpstreamError:
+        return UpstreamError(
+            f"The MCP server {self.name} answered {response.status} ({response.content_type}), and {why}",
+            name=self.name,
+            status=response.status,
+        )

@@ -1,0 +1,145 @@
+"""Every live conversation with every MCP server: how many there may be, and which have idled too long."""
+
+import asyncio
+import contextlib
+import logging
+import time
+from collections.abc import AsyncIterator, Callable, Mapping
+
+import aiohttp
+import attrs
+
+from archestra_gateway.config import McpConfig
+from archestra_gateway.errors import UpstreamUnavailable
+from archestra_gateway.sandbox.path import SearchPath, find_search_path
+from archestra_gateway.upstreams.upstream import Upstream
+from archestra_gateway.upstreams.watchdog import Watchdog
+
+log = logging.getLogger(__name__)
+
+LONGEST_ROUND = 30.0
+
+
+@attrs.define(eq=False)
+class Lease:
+    """One upstream of the server `owner`; `on_end` hears that it is over, `pins` are open streams."""
+
+    owner: str
+    upstream: Upstream
+    on_end: Callable[[], None]
+    is_session: bool
+    pins: int = 0
+
+    async def end(self) -> None:
+        self.on_end()
+        await self.upstream.stop()
+
+    def idle(self, now: float) -> float:
+        """Seconds without anything to do; negative while it is needed."""
+        dialogue = self.upstream.dialogue
+        return -1.0 if self.pins or dialogue.in_flight else now - dialogue.last_used
+
+
+@attrs.define(eq=False)
+class Pool:
+    """`clean` takes secrets out of stderr lines that are shown."""
+
+    limits: McpConfig
+    environment: Mapping[str, str] = attrs.field(repr=False)
+    clean: Callable[[str], str]
+    http: aiohttp.ClientSession
+    watchdog: Watchdog = attrs.field(factory=Watchdog)
+    leases: list[Lease] = attrs.field(factory=list)
+    _starting: int = 0
+    _path: asyncio.Task[SearchPath] | None = None
+
+    async def path(self) -> SearchPath:
+        """Found once, in the background since the start."""
+        if self._path is None:
+            self._path = asyncio.create_task(find_search_path(dict(self.environment)))
+        return await asyncio.shield(self._path)
+
+    @contextlib.asynccontextmanager
+    async def room(self, *, for_child: bool, for_session: bool) -> AsyncIterator[None]:
+        """Held while an upstream starts; ends the idlest of too many. Raises UpstreamUnavailable."""
+        if for_child:
+            await self._make_room(
+                lambda: self._children() + self._starting < self.limits.max_children,
+                lambda lease: lease.upstream.pid != 0,
+                f"All {self.limits.max_children} children are busy: stop a server, or raise mcp.max_children",
+            )
+        if for_session:
+            await self._make_room(
+                lambda: sum(lease.is_session for lease in self.leases) < self.limits.max_sessions,
+                lambda lease: lease.is_session,
+                f"All {self.limits.max_sessions} MCP sessions are busy: end one, or raise mcp.max_sessions",
+            )
+        self._starting += for_child
+        try:
+            yield
+        finally:
+            self._starting -= for_child
+
+    def of(self, owner: str) -> list[Lease]:
+        return [lease for lease in self.leases if lease.owner == owner]
+
+    def died(self, upstream: Upstream) -> None:
+        """It ended by itself."""
+        dead = [lease for lease in self.leases if lease.upstream is upstream]
+        self.leases = [lease for lease in self.leases if lease.upstream is not upstream]
+        for lease in dead:
+            lease.on_end()
+
+    async def end(self, leases: list[Lease]) -> None:
+        """Off the list at once, so that nobody else ends them too."""
+        self.leases = [lease for lease in self.leases if lease not in leases]
+        for outcome in await asyncio.gather(*(lease.end() for lease in leases), return_exceptions=True):
+            if isinstance(outcome, Exception):
+                log.error("An MCP server could not be stopped", exc_info=outcome)
+
+    async def sweep_for_ever(self) -> None:
+        """End what nobody used for `idle_timeout`."""
+        while True:
+            await asyncio.sleep(min(LONGEST_ROUND, self.limits.idle_timeout / 4))
+            now = time.monotonic()
+            idle = [lease for lease in self.leases if lease.idle(now) > self.limits.idle_timeout]
+            await self.end(idle)
+
+    async def close(self) -> None:
+        await self.end(self.leases)
+        if self._path is not None:
+            self._path.cancel()
+        self.watchdog.close()
+
+    async def _make_room(
+        self, is_there: Callable[[], bool], counts: Callable[[Lease], bool], refusal: str
+    ) -> None:
+        while not is_there():
+            now = time.monotonic()
+            idle = [lease for lease in self.leases if counts(lease) and lease.idle(now) >= 0]
+            if not idle:
+                raise UpstreamUnavailable(refusal)
+            await self.end([max(idle, key=lambda lease: lease.idle(now))])
+
+    def _children(self) -> int:
+        return sum(lease.upstream.pid != 0 for lease in self.leases)
+
+
+@contextlib.asynccontextmanager
+async def open_pool(
+    limits: McpConfig, environment: Mapping[str, str], clean: Callable[[str], str]
+) -> AsyncIterator[Pool]:
+    timeout = aiohttp.ClientTimeout(total=None, sock_connect=limits.start_timeout)
+    connector = aiohttp.TCPConnector(limit=0)
+    async with aiohttp.ClientSession(
+        timeout=timeout, connector=connector, cookie_jar=aiohttp.DummyCookieJar()
+    ) as http:
+        pool = Pool(limits, environment, clean, http)
+        sweeper = asyncio.create_task(pool.sweep_for_ever())
+        try:
+            yield pool
+        finally:
+            sweeper.cancel()
+            with contextlib.suppress(asyncio.CancelledError):
+                await sweeper
+            await pool.close()

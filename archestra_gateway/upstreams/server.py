@@ -1,0 +1,245 @@
+"""One configured MCP server while the daemon runs: its upstreams, and how it is doing."""
+
+import asyncio
+import contextlib
+import time
+from collections.abc import Callable
+from functools import partial
+from typing import Any
+
+from archestra_gateway.errors import GatewayError, UpstreamError, UpstreamTimeout, UpstreamUnavailable
+from archestra_gateway.protocol import jsonrpc, mcp
+from archestra_gateway.protocol.jsonrpc import Message
+from archestra_gateway.sandbox.command import launch
+from archestra_gateway.schemas.mcp_server import HttpConfig, McpServerStatus, ServerConfig, State
+from archestra_gateway.upstreams.backoff import Backoff
+from archestra_gateway.upstreams.dialogue import Call, Dialogue, Listener
+from archestra_gateway.upstreams.http import AuthorizationNeeded, Remote
+from archestra_gateway.upstreams.pool import Lease, Pool
+from archestra_gateway.upstreams.stderr import Stderr
+from archestra_gateway.upstreams.stdio import Child
+from archestra_gateway.upstreams.tools import error_text, list_tools
+from archestra_gateway.upstreams.upstream import Upstream
+
+LONG_LIFE = 10.0
+COUNTING = 5.0
+
+Listen = Callable[[Dialogue], Listener]
+"""Who hears an upstream, given the dialogue with it."""
+
+
+class Server:
+    """Started by the first call; `listeners` are its sessions, which hear what it says about itself."""
+
+    def __init__(self, name: str, config: ServerConfig, pool: Pool) -> None:
+        self.name = name
+        self.config = config
+        self.is_enabled = True
+        self.stderr = Stderr(pool.limits.stderr_lines, pool.clean)
+        self.listeners: set[Listener] = set()
+        self._pool = pool
+        self._shared: Upstream | None = None
+        self._starting: asyncio.Task[Upstream] | None = None
+        self._counting: asyncio.Task[None] | None = None
+        self._backoff = Backoff()
+        self._starts = 0
+        self._last_error: GatewayError | None = None
+        self._could_start = True
+        self._version: str | None = None
+        self._tool_count: int | None = None
+
+    async def shared(self) -> Upstream:
+        """The upstream of calls without a session; who comes while it starts waits for the same start."""
+        shared = self._shared
+        if shared is not None and not shared.has_ended:
+            return shared
+        self._refuse_when_stopped()
+        if self._starting is None:
+            self._starting = asyncio.create_task(self._start())
+            self._starting.add_done_callback(self._has_started)
+        return await asyncio.shield(self._starting)
+
+    async def open_session(
+        self, call: Call, on_message: Listener, on_end: Callable[[], None]
+    ) -> tuple[Lease, Message]:
+        """An upstream of one's own, initialized by the client's `call`, and its answer to that."""
+        self._refuse_when_stopped()
+        return await self._open(call, lambda dialogue: on_message, on_end, is_session=True)
+
+    async def close_session(self, lease: Lease) -> None:
+        await self._pool.end([lease])
+
+    async def start(self) -> None:
+        """By a person's order: what went wrong before is forgotten."""
+        self._backoff.succeeded()
+        await self.shared()
+        if self._counting is not None:
+            await asyncio.wait([self._counting], timeout=COUNTING)
+
+    async def stop(self) -> None:
+        """Everything of it, sessions included."""
+        running = [task for task in (self._starting, self._counting) if task is not None]
+        for task in running:
+            task.cancel()
+        if running:
+            await asyncio.wait(running)
+        await self._pool.end(self._pool.of(self.name))
+
+    async def tools(self) -> list[dict[str, Any]]:
+        tools = await list_tools(await self.shared())
+        self._tool_count = len(tools)
+        return tools
+
+    def broadcast(self, message: Message) -> None:
+        """What a server says about itself reaches all of its clients, whichever process of it said so."""
+        for listener in list(self.listeners):
+            listener(message)
+
+    def status(self) -> McpServerStatus:
+        mine = [lease.upstream for lease in self._pool.of(self.name)]
+        return McpServerStatus(
+            state=self._state(is_running=bool(mine)),
+            pid=next((upstream.pid for upstream in mine if upstream.pid), None),
+            restarts=max(0, self._starts - 1),
+            last_error=self._last_error.message if self._last_error else None,
+            protocol_version=self._version,
+            tool_count=self._tool_count,
+            sessions=len(self.listeners),
+            sandbox=mine[0].sandbox if mine else None,
+        )
+
+    def _state(self, *, is_running: bool) -> State:
+        if is_running:
+            return "running"
+        if self._starting is not None:
+            return "starting"
+        if self._backoff.is_crash_loop(time.monotonic()):
+            return "crash_loop"
+        if isinstance(self._last_error, AuthorizationNeeded):
+            return "needs_authorization"
+        return "stopped" if self._could_start else "error"
+
+    async def _start(self) -> Upstream:
+        call = Call(jsonrpc.request(0, mcp.INITIALIZE, mcp.INITIALIZE_PARAMS), is_own=True)
+        lease, answer = await self._open(call, self._hear_shared, self._forget_shared, is_session=False)
+        upstream = lease.upstream
+        if "result" not in answer:
+            await self._pool.end([lease])
+            raise self._failed(
+                UpstreamError(
+                    f"The MCP server {self.name} refused to initialize: {error_text(answer)}", name=self.name
+                )
+            )
+        await upstream.send(jsonrpc.notification(mcp.INITIALIZED))
+        self._shared = upstream
+        self._starts += 1
+        self._counting = asyncio.create_task(self._count_tools())
+        return upstream
+
+    def _has_started(self, task: asyncio.Task[Upstream]) -> None:
+        self._starting = None
+        if not task.cancelled():
+            task.exception()  # those who waited have it
+
+    async def _open(
+        self, call: Call, listen: Listen, on_end: Callable[[], None], *, is_session: bool
+    ) -> tuple[Lease, Message]:
+        is_child = not isinstance(self.config, HttpConfig)
+        try:
+            await self._wait_for_turn()
+            async with self._pool.room(for_child=is_child, for_session=is_session):
+                upstream, answer = await self._open_initialized(call, listen)
+                lease = Lease(self.name, upstream, on_end, is_session)
+                self._pool.leases.append(lease)
+        except GatewayError as error:
+            raise self._failed(error) from error.__cause__
+        self._last_error = None
+        self._could_start = True
+        version = mcp.member(answer.get("result"), "protocolVersion")
+        self._version = version if isinstance(version, str) else None
+        return lease, answer
+
+    async def _open_initialized(self, call: Call, listen: Listen) -> tuple[Upstream, Message]:
+        seconds = self._pool.limits.start_timeout
+        upstream = await self._connect()
+        upstream.dialogue.on_message = listen(upstream.dialogue)
+        try:
+            async with asyncio.timeout(seconds):
+                return upstream, await upstream.call(call)
+        except (TimeoutError, UpstreamTimeout) as error:
+            self._backoff.died(time.monotonic())
+            await upstream.stop()
+            raise UpstreamTimeout(
+                f"The MCP server {self.name} did not answer `initialize` within {seconds:g} seconds",
+                name=self.name,
+                stderr=self.stderr.last(5),
+            ) from error
+        except BaseException:
+            await asyncio.shield(upstream.stop())
+            raise
+
+    async def _connect(self) -> Upstream:
+        pool = self._pool
+        if isinstance(self.config, HttpConfig):
+            return Remote(self.name, self.config, pool.limits, pool.http)
+        command_line = launch(self.config, await pool.path(), pool.environment)
+        on_end = partial(self._died, time.monotonic())
+        child = Child(self.name, pool.limits, self.stderr, pool.watchdog, on_end)
+        await child.start(command_line)
+        return child
+
+    async def _wait_for_turn(self) -> None:
+        now = time.monotonic()
+        if self._backoff.is_crash_loop(now):
+            last = self._last_error.message if self._last_error else ""
+            raise UpstreamUnavailable(
+                f"The MCP server {self.name} died {self._backoff.deaths} times in a row and is left alone "
+                f"for now: look at its logs, repair it and start it. {last}".rstrip(),
+                name=self.name,
+            )
+        await asyncio.sleep(self._backoff.wait(now))
+
+    async def _count_tools(self) -> None:
+        with contextlib.suppress(GatewayError):
+            await self.tools()
+
+    def _died(self, born: float, child: Child, error: GatewayError) -> None:
+        now = time.monotonic()
+        if child.dialogue.served or now - born > LONG_LIFE:
+            self._backoff.succeeded()
+        else:
+            self._backoff.died(now)
+        self._last_error = error
+        self.stderr.note(error.message)
+        self._pool.died(child)
+
+    def _failed(self, error: GatewayError) -> GatewayError:
+        if not self._backoff.is_crash_loop(time.monotonic()):
+            self._last_error = error
+        self._could_start = False
+        return error
+
+    def _refuse_when_stopped(self) -> None:
+        if not self.is_enabled:
+            raise UpstreamUnavailable(
+                f"The MCP server {self.name} is stopped: POST /api/mcp_server/{self.name}/start starts it",
+                name=self.name,
+            )
+
+    def _forget_shared(self) -> None:
+        self._shared = None
+
+    def _hear_shared(self, dialogue: Dialogue) -> Listener:
+        """Nobody stands behind the shared upstream who could answer what a server asks."""
+
+        def hear(message: Message) -> None:
+            method = mcp.method(message)
+            if method in mcp.FOR_EVERY_SESSION:
+                self.broadcast(message)
+            elif method == "ping" and "id" in message:
+                dialogue.tell(jsonrpc.result(message["id"], {}))
+            elif "id" in message:
+                refusal = f"No client is there to answer {method}: open a session with `initialize`"
+                dialogue.tell(jsonrpc.error(message["id"], jsonrpc.METHOD_NOT_FOUND, refusal))
+
+        return hear
