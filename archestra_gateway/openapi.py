@@ -1,0 +1,164 @@
+"""The OpenAPI 3.1 document of the route table. Pure."""
+
+import inspect
+import re
+from collections.abc import Iterable, Mapping
+from http import HTTPStatus
+from typing import Any
+
+import attrs
+
+from archestra_gateway.json_schema import Definitions, Json, JsonSchema
+from archestra_gateway.web import envelope
+from archestra_gateway.web.route import Route
+
+PARAMETER = re.compile(r"{(\w+)(?::((?:[^{}]|{[^{}]*})+))?}")
+"""aiohttp's `{name}` and `{name:regex}`; the regex may hold `{1,64}`."""
+
+DESCRIPTION = """\
+Requests to `/llm/{provider}/…` are passed on to the provider as they are, whatever their method and path, so
+the provider's own documentation holds for them and they are not listed here.
+
+Every error has a code for programs, a sentence for people and, where there is more to say, details:
+`{"error": {"code": "RESOURCE_NOT_FOUND", "message": "MCP server not found", "details": {"name": "files"}}}`.
+
+Programs on this machine need no token. Pages of origins that the gateway does not know, and everybody in
+token-always mode, send the one that `archestra-gateway token` prints.
+"""
+
+ERROR: Json = {
+    "type": "object",
+    "description": "The one form of every error.",
+    "properties": {
+        "error": {
+            "type": "object",
+            "properties": {
+                "code": {
+                    "type": "string",
+                    "enum": list(envelope.STATUS),
+                    "description": ", ".join(
+                        f"`{code}` {status}" for code, status in envelope.STATUS.items()
+                    ),
+                },
+                "message": {"type": "string", "description": "What happened, and what to do about it."},
+                "details": {"type": "object"},
+            },
+            "required": ["code", "message"],
+        }
+    },
+    "required": ["error"],
+}
+JSONRPC_REQUEST: Json = {
+    "type": "object",
+    "description": "A JSON-RPC message of the Model Context Protocol.",
+    "examples": [
+        {
+            "jsonrpc": "2.0",
+            "id": 1,
+            "method": "tools/call",
+            "params": {"name": "read_file", "arguments": {"path": "notes.txt"}},
+        }
+    ],
+}
+JSONRPC_ANSWER: Json = {
+    "type": "object",
+    "description": "A JSON-RPC answer; an error carries ours in `data`.",
+}
+ERROR_ANSWER: Json = {"$ref": "#/components/responses/Error"}
+
+
+def build(routes: Iterable[Route], version: str, base_url: str) -> Json:
+    """A route for any method is left out: OpenAPI has no word for it, nor for a parameter with slashes."""
+    listed = [route for route in routes if route.method != "*"]
+    operations = _Operations(Definitions("#/components/schemas/"))
+    return {
+        "openapi": "3.1.0",
+        "info": {"title": "Archestra Gateway", "version": version, "description": DESCRIPTION},
+        "servers": [{"url": base_url}],
+        "security": [{}, {"bearer": []}],
+        "tags": [{"name": tag} for tag in dict.fromkeys(_tag(route) for route in listed)],
+        "paths": operations.paths(listed),
+        "components": {
+            "schemas": dict(sorted(operations.definitions.schemas.items())) | {"Error": ERROR},
+            "responses": {"Error": _answer("An error.", {"$ref": "#/components/schemas/Error"})},
+            "securitySchemes": {"bearer": {"type": "http", "scheme": "bearer"}},
+        },
+    }
+
+
+@attrs.frozen
+class _Operations:
+    """Turns rows into operations; what they have in common is collected in `definitions`."""
+
+    definitions: Definitions
+
+    def paths(self, routes: Iterable[Route]) -> Json:
+        """Requests come first: a class both sent and given is described as strictly as what is sent."""
+        routes = list(routes)
+        requests = [self._request(route) for route in routes]
+        paths: dict[str, Json] = {}
+        for route, request in zip(routes, requests, strict=True):
+            operation = _heading(route) | request | {"responses": self._responses(route)}
+            paths.setdefault(PARAMETER.sub(r"{\1}", route.path), {})[route.method.lower()] = operation
+        return paths
+
+    def _request(self, route: Route) -> Json:
+        request: Json = {}
+        if parameters := [*_path_parameters(route.path), *self._query_parameters(route.query)]:
+            request["parameters"] = parameters
+        body = self._body(route)
+        if body is not None:
+            request["requestBody"] = {"required": True, "content": {"application/json": {"schema": body}}}
+        return request
+
+    def _body(self, route: Route) -> Json | None:
+        """In place: generators make `create({name, config})` of it, of a reference `create({body: {…}})`."""
+        if route.takes is not None:
+            return JsonSchema(self.definitions, is_closed=True).of_class(route.takes)
+        return JSONRPC_REQUEST if route.carrier == "jsonrpc" and route.method == "POST" else None
+
+    def _query_parameters(self, query: type | None) -> Iterable[Json]:
+        if query is None:
+            return
+        schema = JsonSchema(self.definitions, is_closed=True).of_class(query)
+        for name, described in schema["properties"].items():
+            description = {key: described.pop(key) for key in ("description",) if key in described}
+            is_required = name in schema["required"]
+            yield {"name": name, "in": "query", "required": is_required, "schema": described} | description
+
+    def _responses(self, route: Route) -> Json:
+        words = HTTPStatus(route.status).phrase
+        return {str(route.status): self._success(route, words), "default": ERROR_ANSWER}
+
+    def _success(self, route: Route, words: str) -> Json:
+        if route.status == HTTPStatus.NO_CONTENT:
+            return {"description": words}
+        if route.gives is not None:
+            schema = JsonSchema(self.definitions, is_closed=False).of(route.gives)
+        elif route.carrier == "jsonrpc":
+            schema = JSONRPC_ANSWER
+        else:
+            schema = {} if route.media_type == "application/json" else {"type": "string"}
+        return _answer(words, schema, route.media_type)
+
+
+def _tag(route: Route) -> str:
+    return route.operation.partition(".")[0]
+
+
+def _heading(route: Route) -> Json:
+    """The row's summary, or else the first line of its handler's docstring, whose rest is the description."""
+    first, _, rest = (inspect.getdoc(route.handler) or "").partition("\n")
+    heading: Json = {"operationId": route.operation, "tags": [_tag(route)]}
+    texts: Mapping[str, str] = {"summary": route.summary or first.rstrip("."), "description": rest.strip()}
+    return heading | {key: text for key, text in texts.items() if text}
+
+
+def _path_parameters(path: str) -> Iterable[Json]:
+    for name, pattern in PARAMETER.findall(path):
+        schema: Json = {"type": "string"} | ({"pattern": f"^{pattern}$"} if pattern else {})
+        yield {"name": name, "in": "path", "required": True, "schema": schema}
+
+
+def _answer(description: str, schema: Any, media_type: str = "application/json") -> Json:
+    return {"description": description, "content": {media_type: {"schema": schema}}}
