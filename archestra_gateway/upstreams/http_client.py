@@ -25,7 +25,7 @@ class HttpClient:
         self._idle: dict[Origin, list[Connection]] = {}
         self._connections: set[Connection] = set()
         self._sweeper: asyncio.TimerHandle | None = None
-        self._is_closed = False
+        self.is_closed = False
 
     async def send(
         self, method: str, origin: Origin, target: str, headers: Headers, body: bytes | StreamedBody
@@ -57,7 +57,7 @@ class HttpClient:
 
     def close(self) -> None:
         """Cut every connection: streams that run break, and are seen to break."""
-        self._is_closed = True
+        self.is_closed = True
         for connection in list(self._connections):
             connection.abort(UpstreamUnavailable("The gateway is stopping"))
 
@@ -82,7 +82,7 @@ class HttpClient:
             idle.remove(connection)
 
     async def _connect(self, origin: Origin) -> Connection:
-        if self._is_closed:
+        if self.is_closed:
             raise UpstreamUnavailable("The gateway is stopping")
         loop = asyncio.get_running_loop()
         secure = self._tls if origin.scheme == "https" else None

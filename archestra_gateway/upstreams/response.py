@@ -65,6 +65,12 @@ class Response:
         finally:
             self.connection.release()
 
+    @property
+    def content_length(self) -> int | None:
+        """As declared; of an answer to HEAD or a 304 too."""
+        lengths = (value for name, value in self.headers if name.lower() == "content-length")
+        return next((int(value) for value in lengths if value.isdecimal()), None)
+
     async def head(self) -> None:
         """Wait for status and headers."""
         while not self.has_head:

@@ -1,0 +1,11 @@
+"""OpenAI, and every server that speaks its API."""
+
+from archestra_gateway.providers.kind import Kind, bearer
+
+OPENAI = Kind(
+    name="openai",
+    default_url="https://api.openai.com",
+    credentials=bearer,
+    takes_client_key=True,
+    how_to_reach="The provider {name} can not be reached at {url}. Check its base_url and the network",
+)

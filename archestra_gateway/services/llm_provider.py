@@ -1,0 +1,165 @@
+"""LLM providers: the built-in one from the configuration, the others from the database; all in memory."""
+
+from __future__ import annotations
+
+from typing import cast
+
+import attrs
+
+from archestra_gateway import timestamp
+from archestra_gateway.errors import Conflict, NotFound, ValidationFailed
+from archestra_gateway.log import Redactor
+from archestra_gateway.providers.kind import Kind
+from archestra_gateway.providers.table import KINDS
+from archestra_gateway.schemas.llm_provider import (
+    CreateLlmProvider,
+    KindName,
+    LlmProvider,
+    UpdateLlmProvider,
+    sends_in_clear,
+)
+from archestra_gateway.store import llm_provider as store
+from archestra_gateway.store.database import Database
+from archestra_gateway.upstreams.origin import Origin, split_url
+
+OLLAMA = "ollama"
+
+
+@attrs.frozen
+class Provider:
+    """One provider, ready to be called."""
+
+    name: str
+    kind: Kind
+    base_url: str
+    origin: Origin
+    base_path: str
+    api_key: str | None = attrs.field(repr=False)
+    created_at: str | None = None
+    updated_at: str | None = None
+
+    @property
+    def is_builtin(self) -> bool:
+        return self.created_at is None
+
+    def shown(self) -> LlmProvider:
+        return LlmProvider(
+            name=self.name,
+            kind=cast(KindName, self.kind.name),
+            base_url=self.base_url,
+            has_key=self.api_key is not None,
+            is_builtin=self.is_builtin,
+            created_at=self.created_at,
+            updated_at=self.updated_at,
+        )
+
+
+@attrs.frozen
+class LlmProviders:
+    """Made by `load`. Reading never waits: the relay asks for every request."""
+
+    _database: Database
+    _redactor: Redactor
+    _known: dict[str, Provider]
+
+    @classmethod
+    async def load(cls, database: Database, redactor: Redactor, ollama_url: str) -> LlmProviders:
+        async with database.read() as db:
+            rows = await store.list_all(db)
+        loaded = cls(database, redactor, {OLLAMA: _provider(OLLAMA, KINDS[OLLAMA], ollama_url, None)})
+        for row in rows:
+            loaded._remember(row)
+        return loaded
+
+    def list_all(self) -> list[LlmProvider]:
+        return [self._known[name].shown() for name in sorted(self._known)]
+
+    def get(self, name: str) -> Provider:
+        """Raises NotFound."""
+        provider = self._known.get(name)
+        if provider is None:
+            raise NotFound("LLM provider not found", name=name, known=sorted(self._known))
+        return provider
+
+    async def create(self, wanted: CreateLlmProvider) -> LlmProvider:
+        """Raises Conflict when the name is taken."""
+        now = timestamp.now()
+        row = store.Row(
+            name=wanted.name,
+            kind=wanted.kind,
+            base_url=(wanted.base_url or KINDS[wanted.kind].default_url).rstrip("/"),
+            api_key=wanted.api_key or None,
+            created_at=now,
+            updated_at=now,
+        )
+        _refuse_key_in_clear(row)
+        async with self._database.transaction() as db:
+            if wanted.name == OLLAMA or not await store.insert(db, row):
+                raise Conflict(f"There is an LLM provider named {wanted.name} already", name=wanted.name)
+        return self._remember(row)
+
+    async def update(self, name: str, wanted: UpdateLlmProvider) -> LlmProvider:
+        async with self._database.transaction() as db:
+            row = await store.get(db, self._configurable(name))
+            if row is None:
+                raise NotFound("LLM provider not found", name=name)
+            if wanted.base_url is not None:
+                row["base_url"] = wanted.base_url.rstrip("/")
+            if wanted.api_key is not None:
+                row["api_key"] = wanted.api_key or None
+            row["updated_at"] = timestamp.now()
+            _refuse_key_in_clear(row)
+            await store.update(db, row)
+        return self._remember(row)
+
+    async def delete(self, name: str) -> None:
+        async with self._database.transaction() as db:
+            if not await store.delete(db, self._configurable(name)):
+                raise NotFound("LLM provider not found", name=name)
+        self._known.pop(name, None)
+        self._redactor.forget(_owner(name))
+
+    def _configurable(self, name: str) -> str:
+        if name == OLLAMA:
+            raise Conflict(
+                "The provider ollama is built in; its URL is the setting llm.ollama.url", name=name
+            )
+        return name
+
+    def _remember(self, row: store.Row) -> LlmProvider:
+        provider = _provider(
+            row["name"],
+            KINDS[row["kind"]],
+            row["base_url"],
+            row["api_key"],
+            row["created_at"],
+            row["updated_at"],
+        )
+        self._known[provider.name] = provider
+        self._redactor.replace(_owner(provider.name), [provider.api_key] if provider.api_key else [])
+        return provider.shown()
+
+
+def _provider(
+    name: str,
+    kind: Kind,
+    base_url: str,
+    api_key: str | None,
+    created_at: str | None = None,
+    updated_at: str | None = None,
+) -> Provider:
+    origin, path = split_url(base_url)
+    return Provider(name, kind, base_url, origin, path.rstrip("/"), api_key, created_at, updated_at)
+
+
+def _owner(name: str) -> str:
+    return f"llm_provider:{name}"
+
+
+def _refuse_key_in_clear(row: store.Row) -> None:
+    """A key never crosses a network unencrypted; a keyless provider in the house may be plain http."""
+    if row["api_key"] is not None and sends_in_clear(row["base_url"]):
+        raise ValidationFailed(
+            "The key would be sent unencrypted",
+            fields=["`base_url` must be https where an `api_key` is stored, unless it is on this machine"],
+        )

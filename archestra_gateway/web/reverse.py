@@ -1,0 +1,153 @@
+"""Stream-through: a request goes to an upstream and its answer comes back, both as they come."""
+
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
+from urllib.parse import unquote
+
+from aiohttp import web
+from multidict import CIMultiDict
+
+from archestra_gateway.errors import InvalidRequest
+from archestra_gateway.upstreams.origin import StreamedBody
+from archestra_gateway.upstreams.response import BODILESS, Response
+
+HOP_BY_HOP = frozenset(
+    {
+        "connection",
+        "keep-alive",
+        "proxy-authenticate",
+        "proxy-authorization",
+        "proxy-connection",
+        "te",
+        "trailer",
+        "transfer-encoding",
+        "upgrade",
+    }
+)
+"""RFC 9110 §7.6.1; what `Connection` names comes on top."""
+NOT_FOR_UPSTREAM = HOP_BY_HOP | {"host", "content-length", "expect", "origin", "referer", "cookie", "cookie2"}
+NOT_FOR_CLIENT = HOP_BY_HOP | {
+    "set-cookie",
+    "set-cookie2",
+    "clear-site-data",
+    "strict-transport-security",
+    "alt-svc",
+    "content-length",
+}
+"""A provider must not set, clear or pin anything for the gateway's own origin."""
+
+WHOLE_BODY = 64 * 1024
+DOTS = frozenset({".", ".."})
+
+Pairs = list[tuple[str, str]]
+Body = bytes | StreamedBody
+Send = Callable[[Pairs, Body], Awaitable[Response]]
+
+
+class Kept:
+    """The beginning of a body, for the log: one byte more than `limit`, so that a cut can be seen."""
+
+    __slots__ = ("_room", "data")
+
+    def __init__(self, limit: int) -> None:
+        self.data = bytearray()
+        self._room = limit + 1 if limit else 0
+
+    def add(self, chunk: bytes) -> None:
+        if self._room > 0:
+            self.data += chunk[: self._room]
+            self._room -= len(chunk)
+
+
+class Seen:
+    """What passed through."""
+
+    __slots__ = ("headers", "request_body", "response_body", "status")
+
+    def __init__(self, body_limit: int) -> None:
+        self.status: int | None = None
+        self.headers: Pairs = []
+        self.request_body = Kept(body_limit)
+        self.response_body = Kept(body_limit)
+
+
+async def relay(request: web.Request, send: Send, seen: Seen) -> web.StreamResponse:
+    """An error raised before the answer has begun becomes an answer of ours; a later one cuts the connection
+    (both in envelope.errors), because a broken answer must not look like a whole one.
+    """
+    headers = forwardable(request.headers.items(), NOT_FOR_UPSTREAM, "sec-")
+    async with await send(headers, await _body(request, seen.request_body)) as response:
+        seen.status, seen.headers = response.status, response.headers
+        headers = forwardable(response.headers, NOT_FOR_CLIENT, "access-control-")
+        if response.is_complete and response.status not in BODILESS and request.method != "HEAD":
+            return _in_one_piece(response, headers, seen.response_body)
+        return await _as_it_comes(request, response, headers, seen.response_body)
+
+
+def _in_one_piece(response: Response, headers: Pairs, kept: Kept) -> web.Response:
+    """What is here already goes out in a single write."""
+    whole = response.take()
+    kept.add(whole)
+    return web.Response(
+        body=whole, status=response.status, reason=response.reason, headers=CIMultiDict(headers)
+    )
+
+
+async def _as_it_comes(
+    request: web.Request, response: Response, headers: Pairs, kept: Kept
+) -> web.StreamResponse:
+    answer = web.StreamResponse(status=response.status, reason=response.reason, headers=CIMultiDict(headers))
+    if (length := response.content_length) is not None:
+        answer.content_length = length
+    await answer.prepare(request)
+    tap, write = kept.add, answer.write
+    async for chunk in response:
+        tap(chunk)
+        await write(chunk)
+    return answer
+
+
+async def _body(request: web.Request, kept: Kept) -> Body:
+    """Small bodies whole, so that they fit into one write and can be sent again; others as they come."""
+    content = request.content
+    length = request.content_length
+    if content.is_eof() or (length is not None and length <= WHOLE_BODY):
+        body = await content.read()
+        kept.add(body)
+        return body
+    return StreamedBody(_tapped(content.iter_any(), kept), length)
+
+
+async def _tapped(chunks: AsyncIterator[bytes], kept: Kept) -> AsyncIterator[bytes]:
+    async for chunk in chunks:
+        kept.add(chunk)
+        yield chunk
+
+
+def forwardable(headers: Iterable[tuple[str, str]], dropped: frozenset[str], prefix: str) -> Pairs:
+    """The headers that pass: none of `dropped`, none that begins with `prefix`, none that `Connection` names."""
+    lowered = [(name.lower(), name, value) for name, value in headers]
+    for name, _, value in lowered:
+        if name == "connection" and value.lower() not in ("keep-alive", "close"):
+            dropped = dropped | {token.strip().lower() for token in value.split(",")}
+    return [
+        (name, value) for low, name, value in lowered if low not in dropped and not low.startswith(prefix)
+    ]
+
+
+def target_below(raw: str, prefix: str) -> str:
+    """The request target behind `prefix`, byte for byte.
+
+    Raises InvalidRequest for a path that another reader may take for another place than we do.
+    """
+    if not raw.startswith(f"{prefix}/"):
+        raise InvalidRequest(f"The path must begin with {prefix}/, written plainly")
+    target = raw[len(prefix) :]
+    path = target.partition("?")[0]
+    segments = unquote(path).replace("\\", "/").split("/")[1:]
+    if "" in segments[:-1]:
+        raise InvalidRequest(f"The path {path} has an empty segment (`//`); write it with single slashes")
+    if not DOTS.isdisjoint(segments):
+        raise InvalidRequest(f"The path {path} has a `.` or `..` segment; write it without")
+    if path.startswith("/@"):
+        raise InvalidRequest(f"The path {path} begins with `@`, which could be taken for a host")
+    return target
