@@ -19,12 +19,13 @@ PAUSE = 0.02
 
 @attrs.frozen
 class Instance:
-    """`url` is what clients are told, `addresses` are the sockets' URLs; both are empty while it starts."""
+    """`url` is what clients are told, `addresses` are the sockets' URLs; empty while it starts."""
 
     pid: int
     version: str
     started_at: str
     data_dir: str
+    port: int = 0
     url: str = ""
     addresses: tuple[str, ...] = ()
 

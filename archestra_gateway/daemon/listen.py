@@ -37,6 +37,16 @@ def listen(bind: tuple[str, ...], port: int) -> list[socket.socket]:
         time.sleep(PAUSE)
 
 
+def can_listen(bind: tuple[str, ...], port: int) -> bool:
+    """Whether the port is free at this moment."""
+    try:
+        for opened in _bind_all(bind, port):
+            opened.close()
+    except (OSError, CommandError):
+        return False
+    return True
+
+
 def _bind_all(bind: tuple[str, ...], port: int) -> list[socket.socket]:
     sockets: list[socket.socket] = []
     with ExitStack() as undo:

@@ -12,7 +12,7 @@ from archestra_gateway.daemon.exit_code import CommandError, ExitCode
 from archestra_gateway.daemon.instance import Instance
 
 FIRST = Instance(
-    12, "0.1.0", "2026-11-25T01:23:14.123Z", "/data", "http://localhost:1", ("http://127.0.0.1:1",)
+    12, "0.1.0", "2026-11-25T01:23:14.123Z", "/data", 1, "http://localhost:1", ("http://127.0.0.1:1",)
 )
 HOLD = """
 import sys, time

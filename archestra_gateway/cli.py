@@ -1,0 +1,250 @@
+"""The command line. Every verb but `serve` stays clear of aiohttp and mcp, so that it answers at once."""
+
+import json
+import os
+import signal
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import attrs
+import click
+
+from archestra_gateway import __version__, settings
+from archestra_gateway.config_sources import ConfigError, Loaded, load, path_of
+from archestra_gateway.daemon import client, instance
+from archestra_gateway.daemon.exit_code import CommandError, ExitCode
+from archestra_gateway.daemon.instance import Instance
+from archestra_gateway.errors import GatewayError
+from archestra_gateway.services.data_dir import DataDirError
+from archestra_gateway.services.token import load_token, rotate_token
+
+PROGRAM = "archestra-gateway"
+STOP_PAUSE = 0.05
+
+Command = Callable[..., Any]
+
+
+def main() -> None:
+    """A refusal is a sentence and an exit code, never a traceback."""
+    try:
+        cli(prog_name=PROGRAM)
+    except ConfigError as error:
+        _fail(ExitCode.CONFIG, *error.problems)
+    except DataDirError as error:
+        _fail(ExitCode.DATA_DIR, str(error))
+    except CommandError as error:
+        _fail(error.code, str(error))
+    except GatewayError as error:
+        _fail(ExitCode.FAILED, error.message)
+    except KeyboardInterrupt:
+        sys.exit(ExitCode.INTERRUPTED)
+
+
+def _fail(code: ExitCode, *sentences: str) -> None:
+    for sentence in sentences:
+        click.echo(f"{PROGRAM}: {sentence}", err=True)
+    sys.exit(code)
+
+
+def located(command: Command) -> Command:
+    """The flags that say which daemon is meant."""
+    for option in (
+        click.option("--data-dir", type=click.Path(path_type=Path), help="The data directory of the daemon."),
+        click.option(
+            "--config", type=click.Path(path_type=Path), help="Configuration file (see `config path`)."
+        ),
+    ):
+        command = option(command)
+    return command
+
+
+def _load(config: Path | None, data_dir: Path | None, **flags: Any) -> Loaded:
+    return load(
+        _flags(data_dir) | {key.replace("__", "."): value for key, value in flags.items()}, os.environ, config
+    )
+
+
+def _flags(data_dir: Path | None) -> dict[str, Any]:
+    return {"server.data_dir": data_dir and data_dir.expanduser().absolute()}
+
+
+@click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
+@click.version_option(__version__, prog_name=PROGRAM)
+def cli() -> None:
+    """The local gateway between a person's AI and the world: MCP servers, LLM providers, one request log.
+
+    Start it with `serve`; the other commands look after it.
+    """
+
+
+@cli.command()
+@located
+@click.option("--port", type=click.IntRange(0, 65535), help="TCP port; 0 takes a free one and says which.")
+@click.option("--bind", multiple=True, help="Address to listen on; may be given more than once.")
+@click.option("--base-url", help="The URL clients know.")
+@click.option(
+    "--log-level", type=click.Choice(["debug", "info", "warning", "error"]), help="How much to log."
+)
+@click.option("--exit-with-parent", is_flag=True, help="Stop when the process that started this one ends.")
+def serve(
+    config: Path | None,
+    data_dir: Path | None,
+    port: int | None,
+    bind: tuple[str, ...],
+    base_url: str | None,
+    log_level: str | None,
+    exit_with_parent: bool,
+) -> None:
+    """Run the gateway until SIGTERM or Ctrl-C.
+
+    Once it listens, it writes one line of JSON, {"listening": {…}}, to stdout, if the port was 0 or stdout is
+    not a terminal. Logs go to stderr.
+    """
+    parent = os.getppid() if exit_with_parent else None
+    loaded = _load(
+        config,
+        data_dir,
+        server__port=port,
+        server__bind=bind or None,
+        server__base_url=base_url,
+        log__level=log_level,
+    )
+    from archestra_gateway.daemon.run import run  # aiohttp and everything else
+
+    run(loaded.config, os.environ, parent)
+
+
+@cli.command()
+@located
+@click.option("--json", "as_json", is_flag=True, help="Print what the daemon says about itself as JSON.")
+def status(config: Path | None, data_dir: Path | None, as_json: bool) -> None:
+    """Say whether the gateway runs, and where.
+
+    Exits with 3 when it does not.
+    """
+    loaded = _load(config, data_dir)
+    found = _running(loaded)
+    answer = _ask(found, loaded)
+    if as_json:
+        click.echo(json.dumps({"instance": attrs.asdict(found), "status": answer}, indent=2))
+        return
+    click.echo(f"{PROGRAM} is running ({found}).")
+    click.echo(f"Listening on {', '.join(found.addresses)} since {found.started_at}.")
+    click.echo(f"Data in {found.data_dir}.")
+
+
+def _running(loaded: Loaded) -> Instance:
+    data_dir = loaded.config.server.data_dir
+    found = instance.running(data_dir)
+    if found is None:
+        raise CommandError(
+            f"not running on {data_dir}. Start it with `{PROGRAM} serve`.", ExitCode.NOT_RUNNING
+        )
+    return found
+
+
+def _ask(found: Instance, loaded: Loaded) -> dict[str, Any]:
+    token = load_token(loaded.config.server.data_dir)
+    for address in found.addresses:
+        if answer := client.status(address, token):
+            return answer
+    raise CommandError(f"running ({found}), but it does not answer. `{PROGRAM} stop` ends it.")
+
+
+@cli.command()
+@located
+@click.option("--timeout", default=15.0, show_default=True, help="Seconds to wait for its end.")
+def stop(config: Path | None, data_dir: Path | None, timeout: float) -> None:
+    """Stop the gateway and wait until it has ended. Nothing to stop is no failure."""
+    directory = _load(config, data_dir).config.server.data_dir
+    found = instance.running(directory)
+    if found is None:
+        click.echo(f"{PROGRAM} is not running on {directory}.")
+        return
+    os.kill(found.pid, signal.SIGTERM)
+    deadline = time.monotonic() + timeout
+    while instance.running(directory) is not None:
+        if time.monotonic() > deadline:
+            raise CommandError(
+                f"still running ({found}) after {timeout:g} seconds. `kill -9 {found.pid}` ends it."
+            )
+        time.sleep(STOP_PAUSE)
+    click.echo(f"Stopped (pid {found.pid}).")
+
+
+@cli.command()
+@located
+@click.option(
+    "--rotate", is_flag=True, help="Make a new one; the running gateway takes it at its next start."
+)
+def token(config: Path | None, data_dir: Path | None, rotate: bool) -> None:
+    """Print the bearer token that lets a program do everything."""
+    directory = _load(config, data_dir).config.server.data_dir
+    click.echo(rotate_token(directory) if rotate else load_token(directory))
+
+
+@cli.group()
+def config() -> None:
+    """See what is set, and by whom.
+
+    Flags win over the environment, that over the file, that over the defaults.
+    """
+
+
+@config.command()
+@located
+def check(config: Path | None, data_dir: Path | None) -> None:
+    """Check the configuration; every fault is named with its place. Exits with 78 when there is one."""
+    loaded = _load(config, data_dir)
+    where = loaded.path if loaded.found else f"no file at {loaded.path}, so defaults and environment"
+    click.echo(f"The configuration is valid ({where}).")
+
+
+@config.command()
+@located
+def show(config: Path | None, data_dir: Path | None) -> None:
+    """Print every effective value and where it came from."""
+    loaded = _load(config, data_dir)
+    lines = [
+        (f"{key} = {settings.toml(settings.value_of(loaded.config, key))}", origin)
+        for key, origin in loaded.origins.items()
+    ]
+    width = max(len(line) for line, _ in lines)
+    for line, origin in lines:
+        click.echo(f"{line:<{width}}  # {origin}")
+
+
+@config.command()
+@click.option("--config", type=click.Path(path_type=Path), help="Configuration file.")
+def path(config: Path | None) -> None:
+    """Print the path of the configuration file, whether it is there or not."""
+    click.echo(path_of(config, os.environ))
+
+
+@config.command()
+def example() -> None:
+    """Print a configuration file with every setting, its default and what it is for."""
+    click.echo(settings.example(), nl=False)
+
+
+@cli.command()
+@located
+@click.option("--json", "as_json", is_flag=True, help="Print the findings as JSON.")
+def doctor(config: Path | None, data_dir: Path | None, as_json: bool) -> None:
+    """Find what keeps the gateway from working.
+
+    Says what to do about it, and exits with 1 when something is broken.
+    """
+    from archestra_gateway.daemon import doctor as checks  # its own, slower imports
+
+    findings = checks.examine(_flags(data_dir), config, os.environ)
+    if as_json:
+        click.echo(json.dumps([attrs.asdict(finding) for finding in findings], indent=2))
+    else:
+        for finding in findings:
+            click.echo(str(finding))
+    if any(finding.state == "fail" for finding in findings):
+        sys.exit(ExitCode.FAILED)
