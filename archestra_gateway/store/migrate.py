@@ -15,7 +15,6 @@ COPIES_KEPT = 3
 
 TABLES = "SELECT name FROM sqlite_schema WHERE type = 'table'"
 VERSION = "SELECT max(number) FROM migration"
-RECORD = "INSERT INTO migration (number, name, applied_at)"
 COPY = "VACUUM INTO :copy"
 
 
@@ -30,7 +29,8 @@ class Script:
     def __str__(self) -> str:
         """The script whole: it commits together with the row that records it, or not at all."""
         row = f"{self.number}, '{self.name}', strftime('%Y-%m-%dT%H:%M:%fZ', 'now')"  # our own file's name
-        return f"BEGIN IMMEDIATE;\n{self.sql}\n;{RECORD} VALUES ({row});\nCOMMIT;"
+        record = f"INSERT INTO migration (number, name, applied_at) VALUES ({row})"  # noqa: S608
+        return f"BEGIN IMMEDIATE;\n{self.sql}\n;{record};\nCOMMIT;"
 
 
 def embedded_scripts() -> list[Script]:
