@@ -1,6 +1,7 @@
 """Every web.AppKey and web.RequestKey."""
 
 import asyncio
+from collections.abc import Callable
 
 from aiohttp import web
 
@@ -16,6 +17,8 @@ from archestra_gateway.store.database import Database
 CONFIG = web.AppKey("CONFIG", Config)
 TOKEN = web.AppKey("TOKEN", str)
 STOPPING = web.AppKey("STOPPING", asyncio.Event)
+OPENAPI: web.AppKey[Callable[[], bytes]] = web.AppKey("OPENAPI")
+"""The encoded document; made when it is first asked for."""
 DATABASE = web.AppKey("DATABASE", Database)
 STATUS = web.AppKey("STATUS", StatusReport)
 REQUEST_LOG = web.AppKey("REQUEST_LOG", RequestLog)

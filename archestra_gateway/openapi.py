@@ -7,6 +7,7 @@ from http import HTTPStatus
 from typing import Any
 
 import attrs
+import msgspec
 
 from archestra_gateway.json_schema import Definitions, Json, JsonSchema
 from archestra_gateway.web import envelope
@@ -68,8 +69,7 @@ ERROR_ANSWER: Json = {"$ref": "#/components/responses/Error"}
 
 
 def build(routes: Iterable[Route], version: str, base_url: str) -> Json:
-    """A route for any method is left out: OpenAPI has no word for it, nor for a parameter with slashes."""
-    listed = [route for route in routes if route.method != "*"]
+    listed = [route for route in routes if is_operation(route)]
     operations = _Operations(Definitions("#/components/schemas/"))
     return {
         "openapi": "3.1.0",
@@ -84,6 +84,16 @@ def build(routes: Iterable[Route], version: str, base_url: str) -> Json:
             "securitySchemes": {"bearer": {"type": "http", "scheme": "bearer"}},
         },
     }
+
+
+def is_operation(route: Route) -> bool:
+    """Not a browser's page and its files; nor a relay, whose any method and path OpenAPI can not express."""
+    return route.method != "*" and route.media_type not in ("text/html", "*/*")
+
+
+def encoded(routes: Iterable[Route], version: str, base_url: str) -> bytes:
+    """As it is sent, with indentation: people read it too."""
+    return msgspec.json.format(msgspec.json.encode(build(routes, version, base_url)), indent=2)
 
 
 @attrs.frozen

@@ -45,4 +45,8 @@ ROUTES: tuple[Route, ...] = (
     Route("PUT", SERVER, mcp_server.update, "mcp_server.update",
           takes=UpdateMcpServer, gives=McpServer, administration=True),
     Route("DELETE", SERVER, mcp_server.delete, "mcp_server.delete", status=204, administration=True),
+    #
+    Route("GET", "/api/openapi.json", docs.openapi, "docs.openapi"),
+    Route("GET", "/api/docs", docs.page, "docs.page", media_type="text/html"),
+    Route("GET", "/api/docs/{asset}", docs.asset, "docs.asset", media_type="*/*"),
 )

@@ -53,6 +53,7 @@ ROWS = (
     Route("DELETE", "/api/car/{name:[a-z]{1,64}}", handler, "car.delete", status=204),
     Route("GET", "/api/car/{name}/log", handler, "car.log", media_type="text/event-stream"),
     Route("POST", "/mcp_proxy/{server}", handler, "mcp_proxy.send", carrier="jsonrpc"),
+    Route("GET", "/api/docs", handler, "docs.page", media_type="text/html"),
     Route("*", "/llm/{provider}/{path:.*}", handler, "llm.pass_on", carrier="llm"),
 )
 
@@ -152,8 +153,8 @@ def test_a_stream_is_text_and_mcp_is_json() -> None:
     assert send["requestBody"]["content"]["application/json"]["schema"]["type"] == "object"
 
 
-def test_a_route_for_any_method_is_not_an_operation() -> None:
-    assert not [path for path in document()["paths"] if path.startswith("/llm")]
+def test_pages_and_relays_are_not_operations() -> None:
+    assert not [path for path in document()["paths"] if path.startswith(("/llm", "/api/docs"))]
 
 
 def test_every_error_code_is_listed() -> None:
