@@ -99,6 +99,8 @@ class Writer:
                     await _wait(self._waiting, RETENTION_PAUSE)
                     await _wait(self._hurry, PAUSE)
                     await self._write_waiting()
+            while self._queue:
+                await self._write_waiting()
         finally:
             self._answer(self._flushes)
 
