@@ -79,8 +79,8 @@ def build(routes: Iterable[Route], version: str, base_url: str) -> Json:
         "tags": [{"name": tag} for tag in dict.fromkeys(_tag(route) for route in listed)],
         "paths": operations.paths(listed),
         "components": {
-            "schemas": dict(sorted(operations.definitions.schemas.items())) | {"Error": ERROR},
-            "responses": {"Error": _answer("An error.", {"$ref": "#/components/schemas/Error"})},
+            "schemas": dict(sorted(operations.definitions.schemas.items())) | {"ErrorEnvelope": ERROR},
+            "responses": {"Error": _answer("An error.", {"$ref": "#/components/schemas/ErrorEnvelope"})},
             "securitySchemes": {"bearer": {"type": "http", "scheme": "bearer"}},
         },
     }

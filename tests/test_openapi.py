@@ -158,7 +158,7 @@ def test_pages_and_relays_are_not_operations() -> None:
 
 
 def test_every_error_code_is_listed() -> None:
-    error = document()["components"]["schemas"]["Error"]["properties"]["error"]
+    error = document()["components"]["schemas"]["ErrorEnvelope"]["properties"]["error"]
 
     assert error["properties"]["code"]["enum"] == list(STATUS)
     assert error["required"] == ["code", "message"]
