@@ -1,4 +1,4 @@
-"""Types as JSON Schema 2020-12: attrs classes, their fields' annotations and attrs' own validators. Pure."""
+"""Types as JSON Schema 2020-12: attrs classes and the annotations of their fields. Pure."""
 
 import enum
 import inspect
@@ -20,12 +20,6 @@ SCALARS: Mapping[Any, Json] = {
     dict: {"type": "object"},
     list: {"type": "array"},
     types.NoneType: {"type": "null"},
-}
-COMPARISONS: Mapping[str, str] = {
-    ">=": "minimum",
-    ">": "exclusiveMinimum",
-    "<=": "maximum",
-    "<": "exclusiveMaximum",
 }
 
 
@@ -51,7 +45,7 @@ class Definitions:
 class JsonSchema:
     """Makes schemas of types. The classes of a `is_closed` one allow no members but their own.
 
-    A field's `metadata={"schema": {…}}` adds what its type can not say: a description, an example, a pattern.
+    A field's `metadata={"schema": {…}}` adds what its type can not say: a description, bounds, a pattern.
     """
 
     definitions: Definitions
@@ -66,7 +60,7 @@ class JsonSchema:
         if isinstance(annotation, type) and attrs.has(annotation):
             return self.definitions.reference(annotation, self.of_class)
         if isinstance(annotation, type) and issubclass(annotation, enum.Enum):
-            return {"enum": [member.value for member in annotation]}
+            return one_of([member.value for member in annotation])
         raise TypeError(f"There is no JSON Schema for {annotation!r}")
 
     def of_class(self, cls: type) -> Json:
@@ -79,10 +73,8 @@ class JsonSchema:
         return schema | ({"additionalProperties": False} if self.is_closed else {})
 
     def of_field(self, field: "attrs.Attribute[Any]") -> Json:
-        schema = self.of(field.type)
-        amount = "Items" if schema.get("type") == "array" else "Length"
         own: Json = field.metadata.get("schema", {})
-        return schema | constraints(field.validator, amount) | default(field) | own
+        return self.of(field.type) | default(field) | own
 
     def _of_generic(self, annotation: Any) -> Json:
         origin, arguments = get_origin(annotation), get_args(annotation)
@@ -125,25 +117,3 @@ def any_of(schemas: Sequence[Json]) -> Json:
     if all(schema.keys() == {"type"} for schema in schemas):
         return {"type": [schema["type"] for schema in schemas]}
     return {"anyOf": list(schemas)}
-
-
-def constraints(validator: Any, amount: str = "Length") -> Json:
-    """What attrs' own validators demand, found by their fields: attrs gives their classes no public names."""
-    if hasattr(validator, "_validators"):  # and_
-        return {
-            key: value for part in validator._validators for key, value in constraints(part, amount).items()
-        }
-    kind = type(validator).__name__
-    if kind == "_OptionalValidator":
-        return constraints(validator.validator, amount)
-    if kind == "_MinLengthValidator":
-        return {f"min{amount}": validator.min_length}
-    if kind == "_MaxLengthValidator":
-        return {f"max{amount}": validator.max_length}
-    if kind == "_InValidator":
-        return {"enum": list(validator.options)}
-    if kind == "_MatchesReValidator":
-        return {"pattern": f"^(?:{validator.pattern.pattern})$"}
-    if kind == "_NumberValidator":
-        return {COMPARISONS[validator.compare_op]: validator.bound}
-    return {}

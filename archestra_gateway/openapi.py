@@ -2,14 +2,14 @@
 
 import inspect
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from http import HTTPStatus
 from typing import Any
 
 import attrs
 import msgspec
 
-from archestra_gateway.json_schema import Definitions, Json, JsonSchema
+from archestra_gateway.json_schema import Definitions, Json, JsonSchema, described
 from archestra_gateway.web import envelope
 from archestra_gateway.web.route import Route
 
@@ -131,10 +131,10 @@ class _Operations:
         if query is None:
             return
         schema = JsonSchema(self.definitions, is_closed=True).of_class(query)
-        for name, described in schema["properties"].items():
-            description = {key: described.pop(key) for key in ("description",) if key in described}
+        for name, value in schema["properties"].items():
+            description = {key: value.pop(key) for key in ("description",) if key in value}
             is_required = name in schema["required"]
-            yield {"name": name, "in": "query", "required": is_required, "schema": described} | description
+            yield {"name": name, "in": "query", "required": is_required, "schema": value} | description
 
     def _responses(self, route: Route) -> Json:
         words = HTTPStatus(route.status).phrase
@@ -157,11 +157,19 @@ def _tag(route: Route) -> str:
 
 
 def _heading(route: Route) -> Json:
-    """The row's summary, or else the first line of its handler's docstring, whose rest is the description."""
+    """The row's summary, or else its handler's docstring; what is said about the query as a whole follows."""
     first, _, rest = (inspect.getdoc(route.handler) or "").partition("\n")
+    about = [rest.strip(), *_docs(route.query)]
+    texts = {"summary": route.summary or first.rstrip("."), "description": "\n\n".join(filter(None, about))}
     heading: Json = {"operationId": route.operation, "tags": [_tag(route)]}
-    texts: Mapping[str, str] = {"summary": route.summary or first.rstrip("."), "description": rest.strip()}
     return heading | {key: text for key, text in texts.items() if text}
+
+
+def _docs(query: type | None) -> Iterable[str]:
+    """A query that adds to another one adds its words too."""
+    for cls in reversed(query.__mro__ if query else ()):
+        if attrs.has(cls):
+            yield described(cls).get("description", "")
 
 
 def _path_parameters(path: str) -> Iterable[Json]:

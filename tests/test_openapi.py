@@ -35,6 +35,8 @@ class Car:
 
 @attrs.frozen
 class CarQuery:
+    """Cars that fit."""
+
     page: int = attrs.field(default=1, metadata={"schema": {"description": "Counted from 1."}})
     order: Literal["up", "down"] = "up"
 
@@ -76,7 +78,7 @@ def test_an_operation_has_the_name_that_generators_make_a_method_of() -> None:
         "operationId": "car.list",
         "tags": ["car"],
         "summary": "Do something",
-        "description": "Slowly.",
+        "description": "Slowly.\n\nCars that fit.",
         "parameters": [
             {
                 "name": "page",

@@ -20,15 +20,25 @@ def _moment(name: str) -> Any:
         except ValueError as error:
             raise ValueError(f"`{name}` must be a time such as 2026-11-25T01:23:14.123Z") from error
 
-    return attrs.field(default=None, converter=attrs.converters.optional(convert))
+    return attrs.field(
+        default=None,
+        converter=attrs.converters.optional(convert),
+        metadata={"schema": {"format": "date-time"}},
+    )
 
 
-def _within(least: int, most: int) -> Any:
+def _number(default: int | None, least: int, most: int) -> Any:
+    """A field for a whole number within bounds."""
+
     def check(instance: Any, attribute: "attrs.Attribute[int]", value: int) -> None:
         if not least <= value <= most:
             raise ValueError(f"`{attribute.name}` must be from {least} to {most}")
 
-    return check
+    return attrs.field(
+        default=default,
+        validator=attrs.validators.optional(check),
+        metadata={"schema": {"minimum": least, "maximum": most}},
+    )
 
 
 def _is_cursor(instance: Any, attribute: "attrs.Attribute[str | None]", value: str | None) -> None:
@@ -48,9 +58,7 @@ class StatsQuery:
     method: str | None = None
     tool_name: str | None = None
     client_name: str | None = None
-    status_code: int | None = attrs.field(
-        default=None, validator=attrs.validators.optional(_within(100, 599))
-    )
+    status_code: int | None = _number(None, 100, 599)
     start_time: str | None = _moment("start_time")
     end_time: str | None = _moment("end_time")
 
@@ -59,8 +67,8 @@ class StatsQuery:
 class LogQuery(StatsQuery):
     """`cursor`, another page's `next_cursor`, goes on from there as fast however far; it outdoes `page`."""
 
-    page: int = attrs.field(default=1, validator=_within(1, 1_000_000_000))
-    page_size: int = attrs.field(default=50, validator=_within(1, 500))
+    page: int = _number(1, 1, 1_000_000_000)
+    page_size: int = _number(50, 1, 500)
     cursor: str | None = attrs.field(default=None, validator=_is_cursor)
 
 
