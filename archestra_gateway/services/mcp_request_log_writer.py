@@ -110,8 +110,8 @@ class Writer:
         self._hurry.clear()
         left = len(self._queue)
         while left > 0:
-            await self._write(await self._next_rows(min(left, BATCH)))
-            left -= BATCH
+            await self._write(await self._next_rows(min(left, store.MOST_ROWS)))
+            left -= store.MOST_ROWS
         self._answer(flushes)
         if self._flushes:
             self._hurry.set()

@@ -10,26 +10,6 @@ from archestra_gateway.store.database import fetch_all, fetch_one
 
 # `{where}` stands for what `where()` makes of the filters: columns and placeholders, never a value.
 LAST_ID = "SELECT coalesce(max(id), 0) AS id FROM mcp_request_log"
-INSERT = """
-INSERT INTO mcp_request_log (
-    id, request_id, kind, timestamp, session_id, mcp_session_id, server_name,
-    user_agent, client_name, client_version, client_platform,
-    method, tool_name, status_code, error_message, duration_ms, duration_bucket
-) VALUES (
-    :id, :request_id, :kind, :timestamp, :session_id, :mcp_session_id, :server_name,
-    :user_agent, :client_name, :client_version, :client_platform,
-    :method, :tool_name, :status_code, :error_message, :duration_ms, :duration_bucket
-)
-"""
-INSERT_CONTENT = """
-INSERT INTO mcp_request_log_content (
-    log_id, request_headers, request_body, request_body_truncated,
-    response_headers, response_body, response_body_truncated
-) VALUES (
-    :id, :request_headers, :request_body, :request_body_truncated,
-    :response_headers, :response_body, :response_body_truncated
-)
-"""
 ADD_TO_HOURS = """
 INSERT INTO mcp_request_log_hour (hour, server_name, kind, is_error, duration_bucket, count, duration_ms)
 SELECT substr(timestamp, 1, 13), server_name, kind, is_error, duration_bucket, count(*), sum(duration_ms)
@@ -105,6 +85,18 @@ EQUALITIES = (
 )
 """The filters by one column, the most selective first; each has an index `mcp_request_log_<column>`."""
 
+ROW = (
+    *("id", "request_id", "kind", "timestamp", "session_id", "mcp_session_id", "server_name"),
+    *("user_agent", "client_name", "client_version", "client_platform"),
+    *("method", "tool_name", "status_code", "error_message", "duration_ms", "duration_bucket"),
+)
+CONTENT = (
+    *("log_id", "request_headers", "request_body", "request_body_truncated"),
+    *("response_headers", "response_body", "response_body_truncated"),
+)
+MOST_ROWS = 1000
+"""Rows that one statement may insert: SQLite takes 32766 parameters."""
+
 CLIENT_INFO = ("user_agent", "client_name", "client_version", "client_platform")
 
 
@@ -142,12 +134,15 @@ class Cell(TypedDict):
 
 
 async def insert_many(db: aiosqlite.Connection, rows: Sequence[dict[str, Any]]) -> None:
-    """Rows as `services.mcp_request_log_row` makes them; gives each its `id`."""
+    """At most MOST_ROWS rows as `services.mcp_request_log_row` makes them; gives each its id.
+
+    One statement for all: `executemany` waits for Python's lock at every row, up to 5 ms beside a busy loop.
+    """
     (last,) = await fetch_all(db, LAST_ID)
     for number, row in enumerate(rows, last["id"] + 1):
-        row["id"] = number
-    await db.executemany(INSERT, rows)
-    await db.executemany(INSERT_CONTENT, rows)
+        row["id"] = row["log_id"] = number
+    for table, columns in (("mcp_request_log", ROW), ("mcp_request_log_content", CONTENT)):
+        await db.execute(_insert(table, columns, len(rows)), [row[name] for row in rows for name in columns])
     await db.execute(ADD_TO_HOURS, {"last_id": last["id"]})
 
 
@@ -207,6 +202,12 @@ async def clear(db: aiosqlite.Connection) -> int:
     await db.execute(CLEAR_HOURS)
     deleted = await db.execute(CLEAR)
     return deleted.rowcount
+
+
+def _insert(table: str, columns: Sequence[str], count: int) -> str:
+    """Our own names and placeholders, never a value."""
+    row = f"({', '.join('?' * len(columns))})"
+    return f"INSERT INTO {table} ({', '.join(columns)}) VALUES {', '.join([row] * count)}"  # noqa: S608
 
 
 def where(filters: Filters, cursor: Cursor | None = None) -> str:

@@ -230,8 +230,8 @@ async def test_asking_ends_while_calls_keep_coming(log: RequestLog) -> None:
     busy = asyncio.create_task(keep_recording())
     await asyncio.sleep(0)
     async with asyncio.timeout(10):
-        for _ in range(5):
-            assert (await log.list_page({}, 1))["data"]
+        assert (await log.list_page({}, 1))["data"]
+        assert (await log.list_page({}, 1))["data"]
     busy.cancel()
     await asyncio.gather(busy, return_exceptions=True)
 
