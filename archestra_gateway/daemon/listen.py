@@ -86,7 +86,8 @@ def _who_has(port: int) -> str:
     holder = port_holder.find(port)
     if other := client.status(f"http://127.0.0.1:{port}"):
         pid = other.get("pid") or (holder.pid if holder else "unknown")
-        name = f"another archestra-gateway (pid {pid}, version {other['version']})"
+        about = f"pid {pid}, version {other['version']}, data in {other.get('data_dir')}"
+        name = f"another archestra-gateway ({about})"
     elif holder:
         name = f"pid {holder.pid}: {holder.command}"
     else:
