@@ -14,7 +14,7 @@ import click
 
 from archestra_gateway import __version__, settings
 from archestra_gateway.config_sources import ConfigError, Loaded, load, path_of
-from archestra_gateway.daemon import client, instance
+from archestra_gateway.daemon import instance
 from archestra_gateway.daemon.exit_code import CommandError, ExitCode
 from archestra_gateway.daemon.instance import Instance
 from archestra_gateway.errors import GatewayError
@@ -147,6 +147,8 @@ def _running(loaded: Loaded) -> Instance:
 
 
 def _ask(found: Instance, loaded: Loaded) -> dict[str, Any]:
+    from archestra_gateway.daemon import client  # http.client is half of what the other verbs need
+
     token = load_token(loaded.config.server.data_dir)
     for address in found.addresses:
         if answer := client.status(address, token):
