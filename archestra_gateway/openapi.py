@@ -10,62 +10,17 @@ import attrs
 import msgspec
 
 from archestra_gateway.json_schema import Definitions, Json, JsonSchema, described
-from archestra_gateway.web import envelope
+from archestra_gateway.openapi_parts import (
+    DESCRIPTION,
+    ERROR_SCHEMAS,
+    JSONRPC_ANSWER,
+    JSONRPC_REQUEST,
+    SESSION,
+)
 from archestra_gateway.web.route import Route
 
 PARAMETER = re.compile(r"{(\w+)(?::((?:[^{}]|{[^{}]*})+))?}")
 """aiohttp's `{name}` and `{name:regex}`; the regex may hold `{1,64}`."""
-
-DESCRIPTION = """\
-Requests to `/llm/{provider}/…` are passed on to the provider as they are, whatever their method and path, so
-the provider's own documentation holds for them and they are not listed here.
-
-Every error has a code for programs, a sentence for people and, where there is more to say, details:
-`{"error": {"code": "RESOURCE_NOT_FOUND", "message": "MCP server not found", "details": {"name": "files"}}}`.
-
-Programs on this machine need no token. Pages of origins that the gateway does not know, and everybody in
-token-always mode, send the one that `archestra-gateway token` prints.
-"""
-
-ERROR: Json = {
-    "type": "object",
-    "description": "The one form of every error.",
-    "properties": {
-        "error": {
-            "type": "object",
-            "properties": {
-                "code": {
-                    "type": "string",
-                    "enum": list(envelope.STATUS),
-                    "description": ", ".join(
-                        f"`{code}` {status}" for code, status in envelope.STATUS.items()
-                    ),
-                },
-                "message": {"type": "string", "description": "What happened, and what to do about it."},
-                "details": {"type": "object"},
-            },
-            "required": ["code", "message"],
-        }
-    },
-    "required": ["error"],
-}
-JSONRPC_REQUEST: Json = {
-    "type": "object",
-    "description": "A JSON-RPC message of the Model Context Protocol.",
-    "examples": [
-        {
-            "jsonrpc": "2.0",
-            "id": 1,
-            "method": "tools/call",
-            "params": {"name": "read_file", "arguments": {"path": "notes.txt"}},
-        }
-    ],
-}
-JSONRPC_ANSWER: Json = {
-    "type": "object",
-    "description": "A JSON-RPC answer; an error carries ours in `data`.",
-}
-ERROR_ANSWER: Json = {"$ref": "#/components/responses/Error"}
 
 
 def build(routes: Iterable[Route], version: str, base_url: str) -> Json:
@@ -79,8 +34,10 @@ def build(routes: Iterable[Route], version: str, base_url: str) -> Json:
         "tags": [{"name": tag} for tag in dict.fromkeys(_tag(route) for route in listed)],
         "paths": operations.paths(listed),
         "components": {
-            "schemas": dict(sorted(operations.definitions.schemas.items())) | {"ErrorEnvelope": ERROR},
-            "responses": {"Error": _answer("An error.", {"$ref": "#/components/schemas/ErrorEnvelope"})},
+            "schemas": dict(sorted(operations.definitions.schemas.items())) | ERROR_SCHEMAS,
+            "responses": {
+                name: _answer("An error.", {"$ref": f"#/components/schemas/{name}"}) for name in ERROR_SCHEMAS
+            },
             "securitySchemes": {"bearer": {"type": "http", "scheme": "bearer"}},
         },
     }
@@ -114,7 +71,8 @@ class _Operations:
 
     def _request(self, route: Route) -> Json:
         request: Json = {}
-        if parameters := [*_path_parameters(route.path), *self._query_parameters(route.query)]:
+        headers = [SESSION] if route.carrier == "jsonrpc" else []
+        if parameters := [*_path_parameters(route.path), *self._query_parameters(route.query), *headers]:
             request["parameters"] = parameters
         body = self._body(route)
         if body is not None:
@@ -138,7 +96,9 @@ class _Operations:
 
     def _responses(self, route: Route) -> Json:
         words = HTTPStatus(route.status).phrase
-        return {str(route.status): self._success(route, words), "default": ERROR_ANSWER}
+        error = "JsonRpcError" if route.carrier == "jsonrpc" else "ErrorEnvelope"
+        failure = {"$ref": f"#/components/responses/{error}"}
+        return {str(route.status): self._success(route, words), "default": failure}
 
     def _success(self, route: Route, words: str) -> Json:
         if route.status == HTTPStatus.NO_CONTENT:

@@ -103,7 +103,7 @@ def test_an_operation_has_the_name_that_generators_make_a_method_of() -> None:
                     }
                 },
             },
-            "default": {"$ref": "#/components/responses/Error"},
+            "default": {"$ref": "#/components/responses/ErrorEnvelope"},
         },
     }
 
@@ -153,6 +153,8 @@ def test_a_stream_is_text_and_mcp_is_json() -> None:
 
     assert log["responses"]["200"]["content"] == {"text/event-stream": {"schema": {"type": "string"}}}
     assert send["requestBody"]["content"]["application/json"]["schema"]["type"] == "object"
+    assert [parameter["name"] for parameter in send["parameters"]] == ["server", "Mcp-Session-Id"]
+    assert send["responses"]["default"] == {"$ref": "#/components/responses/JsonRpcError"}
 
 
 def test_pages_and_relays_are_not_operations() -> None:
