@@ -31,6 +31,7 @@ from archestra_gateway.schemas.status import Health, Status
 from archestra_gateway.web.route import Route
 
 SERVER = "/api/mcp_server/{name}"
+LOG = "/api/mcp_request_log"
 PROXY = r"/mcp_proxy/{server:[A-Za-z0-9_-]{1,64}}"
 
 ROUTES: tuple[Route, ...] = (
@@ -45,6 +46,12 @@ ROUTES: tuple[Route, ...] = (
     Route("PUT", SERVER, mcp_server.update, "mcp_server.update",
           takes=UpdateMcpServer, gives=McpServer, administration=True),
     Route("DELETE", SERVER, mcp_server.delete, "mcp_server.delete", status=204, administration=True),
+    #
+    Route("GET", LOG, mcp_request_log.list_all, "mcp_request_log.list", query=LogQuery, gives=LogPage),
+    Route("GET", f"{LOG}/stats", mcp_request_log.stats, "mcp_request_log.stats", query=StatsQuery, gives=LogStats),
+    Route("GET", f"{LOG}/{{request_id}}", mcp_request_log.get, "mcp_request_log.get", gives=LogEntry),
+    Route("DELETE", LOG, mcp_request_log.delete, "mcp_request_log.delete",
+          query=ClearLog, gives=Cleared, administration=True),
     #
     Route("GET", "/api/openapi.json", docs.openapi, "docs.openapi"),
     Route("GET", "/api/docs", docs.page, "docs.page", media_type="text/html"),

@@ -31,7 +31,7 @@ async def stats(request: web.Request) -> web.StreamResponse:
 async def delete(request: web.Request) -> web.StreamResponse:
     wanted = body.query(request, ClearLog)
     log = request.app[keys.REQUEST_LOG]
-    deleted = await (log.clear() if wanted.clear_all else log.delete_before(cast(str, wanted.before)))
+    deleted = await (log.delete_before(wanted.before) if wanted.before else log.clear())
     return envelope.json({"deleted": deleted})
 
 
