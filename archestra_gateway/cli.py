@@ -61,13 +61,11 @@ def located(command: Command) -> Command:
     return command
 
 
-def _load(config: Path | None, data_dir: Path | None, **flags: Any) -> Loaded:
-    return load(
-        _flags(data_dir) | {key.replace("__", "."): value for key, value in flags.items()}, os.environ, config
-    )
+def _load(config: Path | None, data_dir: Path | None, flags: dict[str, Any] | None = None) -> Loaded:
+    return load(_flag(data_dir) | (flags or {}), os.environ, config)
 
 
-def _flags(data_dir: Path | None) -> dict[str, Any]:
+def _flag(data_dir: Path | None) -> dict[str, Any]:
     return {"server.data_dir": data_dir and data_dir.expanduser().absolute()}
 
 
@@ -104,14 +102,13 @@ def serve(
     not a terminal. Logs go to stderr.
     """
     parent = os.getppid() if exit_with_parent else None
-    loaded = _load(
-        config,
-        data_dir,
-        server__port=port,
-        server__bind=bind or None,
-        server__base_url=base_url,
-        log__level=log_level,
-    )
+    flags = {
+        "server.port": port,
+        "server.bind": bind or None,
+        "server.base_url": base_url,
+        "log.level": log_level,
+    }
+    loaded = _load(config, data_dir, flags)
     from archestra_gateway.daemon.run import run  # aiohttp and everything else
 
     run(loaded.config, os.environ, parent)
@@ -242,7 +239,7 @@ def doctor(config: Path | None, data_dir: Path | None, as_json: bool) -> None:
     """
     from archestra_gateway.daemon import doctor as checks  # its own, slower imports
 
-    findings = checks.examine(_flags(data_dir), config, os.environ)
+    findings = checks.examine(_flag(data_dir), config, os.environ)
     if as_json:
         click.echo(json.dumps([attrs.asdict(finding) for finding in findings], indent=2))
     else:
