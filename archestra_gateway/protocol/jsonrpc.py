@@ -4,13 +4,12 @@ import json
 import re
 from collections.abc import Mapping
 from json.decoder import scanstring  # type: ignore[attr-defined]
-from typing import Any, Literal, NoReturn
+from typing import Any, ClassVar, Literal, NoReturn
 
 import msgspec
 from msgspec import Raw
 
-from archestra_gateway.errors import GatewayError
-from archestra_gateway.errors import InvalidRequest as InvalidRequest
+from archestra_gateway.errors import GatewayError, InvalidRequest
 
 Message = dict[str, Raw]
 """Member name → the value's own text, e.g. `{"jsonrpc": Raw(b'"2.0"'), "id": Raw(b"1"), …}`."""
@@ -42,11 +41,19 @@ _anything = msgspec.json.Decoder()
 _space = re.compile(r"[ \t\n\r]*")
 
 
-class ParseError(InvalidRequest):
+class ProtocolError(InvalidRequest):
+    """Against JSON-RPC or MCP itself; its details stand at the top of the error's `data` too."""
+
+    number: ClassVar[int] = INVALID_REQUEST
+
+
+class ParseError(ProtocolError):
     """It is not JSON."""
 
+    number = PARSE_ERROR
 
-class InvalidMessage(InvalidRequest):
+
+class InvalidMessage(ProtocolError):  # noqa: N818
     """It is JSON, and not a JSON-RPC message."""
 
 
@@ -133,8 +140,9 @@ def error(identifier: Raw | None, number: int, message: str, data: Any = None) -
 
 def failure(identifier: Raw | None, cause: GatewayError) -> Message:
     """An error of ours: the envelope is the JSON-RPC error's `data`."""
-    number = PARSE_ERROR if isinstance(cause, ParseError) else ERROR_NUMBERS.get(cause.code, FAILED)
-    return error(identifier, number, cause.message, cause.body())
+    if isinstance(cause, ProtocolError):
+        return error(identifier, cause.number, cause.message, {**cause.details, **cause.body()})
+    return error(identifier, ERROR_NUMBERS.get(cause.code, FAILED), cause.message, cause.body())
 
 
 def _refuse(text: bytes, cause: Exception) -> NoReturn:

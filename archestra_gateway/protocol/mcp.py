@@ -12,7 +12,6 @@ from archestra_gateway.protocol.jsonrpc import Message
 SESSION_VERSIONS = ("2025-11-25", "2025-06-18", "2025-03-26", "2024-11-05")
 """The versions that begin with `initialize`, newest first."""
 
-UNSUPPORTED_VERSION = -32022
 REQUEST_CANCELLED = -32800
 
 INITIALIZE = "initialize"
@@ -52,6 +51,23 @@ _meta = msgspec.json.Decoder(_Meta)
 _text = msgspec.json.Decoder(str)
 
 
+class UnsupportedVersion(jsonrpc.ProtocolError):
+    """An era that begins without `initialize`; clients that know both fall back."""
+
+    number = -32022
+
+
+def check_version(header: str | None, message: Message) -> None:
+    """`header` is MCP-Protocol-Version. Raises UnsupportedVersion."""
+    wanted = header or meta(message.get("params")).get(VERSION_KEY)
+    if wanted is None or wanted in SESSION_VERSIONS:
+        return
+    requested = wanted if isinstance(wanted, str) else str(jsonrpc.value(wanted))
+    raise UnsupportedVersion(
+        f"MCP version {requested} is not spoken here", supported=list(SESSION_VERSIONS), requested=requested
+    )
+
+
 def method(message: Message) -> str:
     """The message's method; empty for an answer."""
     text = message.get("method")
@@ -73,7 +89,7 @@ def member(params: Raw | None, name: str) -> Any:
     """One member of an object, however strange its text; None when it is not there."""
     try:
         return jsonrpc.value(jsonrpc.decode(bytes(params or b"")).get(name))
-    except jsonrpc.InvalidRequest:
+    except jsonrpc.ProtocolError:
         return None
 
 
@@ -111,5 +127,5 @@ def request_id(params: Raw | None) -> Raw | None:
 def _object(text: Raw | None) -> Message:
     try:
         return jsonrpc.decode(bytes(text or b""))
-    except jsonrpc.InvalidRequest:
+    except jsonrpc.ProtocolError:
         return {}

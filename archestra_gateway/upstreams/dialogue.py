@@ -12,7 +12,9 @@ from archestra_gateway.errors import GatewayError, UpstreamTimeout
 from archestra_gateway.protocol import jsonrpc, mcp
 from archestra_gateway.protocol.jsonrpc import Message
 
-Listener = Callable[[Message], None]
+Listener = Callable[[Message], object]
+"""Says False when nobody hears it any more."""
+
 Write = Callable[[bytes], Awaitable[None]]
 
 
@@ -55,6 +57,10 @@ class Dialogue:
     def in_flight(self) -> int:
         return len(self._calls)
 
+    def touch(self) -> None:
+        """It is in use, though nothing waits for an answer."""
+        self.last_used = time.monotonic()
+
     async def ask(self, call: Call, write: Write) -> Message:
         """The answer, with the client's id. A silent server, or one whose caller left, hears a cancel."""
         if self._end is not None:
@@ -75,7 +81,7 @@ class Dialogue:
             raise
         finally:
             self._calls.pop(call.number, None)
-            self.last_used = time.monotonic()
+            self.touch()
         answer["id"] = call.message.get("id", jsonrpc.NULL)
         return answer
 

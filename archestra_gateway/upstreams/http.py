@@ -101,7 +101,7 @@ class Remote:
                 self.dialogue.receive(await self._read(response))
         except ValueError as error:
             raise UpstreamError(f"The MCP server {self.name}: {error}", name=self.name) from error
-        except jsonrpc.InvalidRequest as error:
+        except jsonrpc.ProtocolError as error:
             raise self._unusable(response, error.message) from error
         if call.answer is not None and not call.answer.done():
             raise self._unusable(response, "there is no answer in it")

@@ -85,6 +85,18 @@ class Server:
             await asyncio.wait(running)
         await self._pool.end(self._pool.of(self.name))
 
+    async def change(self, config: ServerConfig, *, is_enabled: bool) -> None:
+        """What runs is ended; what ran is started again, unless it is to be stopped."""
+        was_running = self._shared is not None
+        self.config, self.is_enabled = config, is_enabled
+        await self.stop()
+        self._backoff.succeeded()
+        self._last_error = None
+        self._could_start = True
+        if was_running and is_enabled:
+            with contextlib.suppress(GatewayError):  # the status shows it
+                await self.shared()
+
     async def tools(self) -> list[dict[str, Any]]:
         tools = await list_tools(await self.shared())
         self._tool_count = len(tools)

@@ -142,7 +142,7 @@ class Child(asyncio.SubprocessProtocol):
             return
         try:
             self.dialogue.receive(line)
-        except jsonrpc.InvalidRequest as error:
+        except jsonrpc.ProtocolError as error:
             text = line[:200].decode(errors="replace")
             self._stderr.note(f"stdout is not an MCP message ({error.message}): {text}")
 

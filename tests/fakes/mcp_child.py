@@ -1,10 +1,12 @@
 """A small MCP server over stdio, without the SDK, that misbehaves on request.
 
-Tools are functions below; flags: --mute never answers, --crash ends at once, --refuse rejects `initialize`,
---die-after-initialize ends when it was initialized, --greet prints rubbish first, --stubborn ignores EOF and SIGTERM,
---starts=FILE adds a line to FILE at each start, --grandchild=FILE starts a stubborn process and writes its pid.
+Its tools are functions below. Flags: --mute never answers, --crash ends at once, --refuse rejects
+`initialize`, --die-after-initialize ends when it was initialized, --greet prints rubbish first, --stubborn
+ignores EOF and SIGTERM, --starts=FILE adds a line at each start, --grandchild=FILE starts a stubborn process
+and writes its pid.
 """
 
+import itertools
 import json
 import os
 import signal
@@ -19,6 +21,7 @@ CANCELLED = {}
 WAITING = {}
 ANSWERS = {}
 HEARD = []
+NUMBERS = itertools.count(1)
 
 
 def say(text):
@@ -35,9 +38,8 @@ def notify(method, params=None):
     send({"method": method, **({} if params is None else {"params": params})})
 
 
-def ask(method, params=None, number=[0]):
-    number[0] += 1
-    identifier = f"ask-{number[0]}"
+def ask(method, params=None):
+    identifier = f"ask-{next(NUMBERS)}"
     WAITING[identifier] = threading.Event()
     send({"id": identifier, "method": method, **({} if params is None else {"params": params})})
     WAITING[identifier].wait(30)
@@ -143,17 +145,13 @@ def cancelled(arguments, message):
 
 
 def surrogate(arguments, message):
-    say(
-        '{"jsonrpc":"2.0","id":%d,"result":{"half":"\\ud83d","big":123456789012345678901234567890}}'
-        % message["id"]
-    )
-    return None
+    result = '{"half":"\\ud83d","big":123456789012345678901234567890}'
+    say(f'{{"jsonrpc":"2.0","id":{message["id"]},"result":{result}}}')
 
 
 def spread(arguments, message):
     """The answer stands on one line only for us: another server may print the carriage returns of Windows."""
-    say('{"jsonrpc":"2.0" ,  "id": %d,\r "result":{ "spaces" : [ 1 ] }}\r' % message["id"])
-    return None
+    say(f'{{"jsonrpc":"2.0" ,  "id": {message["id"]},\r "result":{{ "spaces" : [ 1 ] }}}}\r')
 
 
 def endless_line(arguments, message):
@@ -163,8 +161,8 @@ def endless_line(arguments, message):
 
 
 TOOLS = (
-    echo, arguments, received, slow, progress, big, crash, rubbish, silence, flood_stderr, say_stderr, sample, ping_client,
-    change_tools, update_resource, log_message, environment, cancelled, surrogate, spread, endless_line,
+    echo, arguments, received, slow, progress, big, crash, rubbish, silence, flood_stderr, say_stderr, sample,
+    ping_client, change_tools, update_resource, log_message, environment, cancelled, surrogate, spread, endless_line,
 )  # fmt: skip
 
 

@@ -1,0 +1,67 @@
+"""`/api/mcp_server`."""
+
+import attrs
+import msgspec
+from aiohttp import web
+
+from archestra_gateway import keys
+from archestra_gateway.schemas.mcp_server import CreateMcpServer, FollowLogs, McpServer, UpdateMcpServer
+from archestra_gateway.web import body, envelope
+from archestra_gateway.web.sse import EventStream
+
+
+async def list_all(request: web.Request) -> web.StreamResponse:
+    return envelope.json([attrs.asdict(server) for server in request.app[keys.MCP_SERVERS].list_all()])
+
+
+async def create(request: web.Request) -> web.StreamResponse:
+    wanted = await body.read(request, CreateMcpServer)
+    return _answer(await request.app[keys.MCP_SERVERS].create(wanted), status=201)
+
+
+async def get(request: web.Request) -> web.StreamResponse:
+    return _answer(request.app[keys.MCP_SERVERS].get(request.match_info["name"]))
+
+
+async def update(request: web.Request) -> web.StreamResponse:
+    wanted = await body.read(request, UpdateMcpServer)
+    return _answer(await request.app[keys.MCP_SERVERS].update(request.match_info["name"], wanted))
+
+
+async def delete(request: web.Request) -> web.StreamResponse:
+    await request.app[keys.MCP_SERVERS].delete(request.match_info["name"])
+    return web.Response(status=204)
+
+
+async def start(request: web.Request) -> web.StreamResponse:
+    return _answer(await request.app[keys.MCP_SERVERS].start(request.match_info["name"]))
+
+
+async def stop(request: web.Request) -> web.StreamResponse:
+    return _answer(await request.app[keys.MCP_SERVERS].stop(request.match_info["name"]))
+
+
+async def restart(request: web.Request) -> web.StreamResponse:
+    return _answer(await request.app[keys.MCP_SERVERS].restart(request.match_info["name"]))
+
+
+async def tools(request: web.Request) -> web.StreamResponse:
+    """As the server describes them, unknown members included."""
+    return envelope.json({"tools": await request.app[keys.MCP_SERVERS].tools(request.match_info["name"])})
+
+
+async def logs(request: web.Request) -> web.StreamResponse:
+    """The last lines of stderr; with `?follow=1` a stream of them and of those that come."""
+    servers = request.app[keys.MCP_SERVERS]
+    name = request.match_info["name"]
+    lines = servers.logs(name)
+    if not body.query(request, FollowLogs).follow:
+        return envelope.json({"lines": [attrs.asdict(line) for line in lines]})
+    async with EventStream(request) as stream:
+        async for line in servers.follow_logs(name):
+            await stream.send(msgspec.json.encode(line))
+    return stream.response
+
+
+def _answer(server: McpServer, status: int = 200) -> web.Response:
+    return envelope.json(attrs.asdict(server), status=status)

@@ -1,0 +1,217 @@
+"""MCP servers: their configurations in the database, and all of them in memory, ready to be called."""
+
+import tempfile
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any
+
+import attrs
+
+from archestra_gateway import timestamp
+from archestra_gateway.config import Config
+from archestra_gateway.errors import Conflict, NotFound
+from archestra_gateway.log import Redactor
+from archestra_gateway.schemas.mcp_server import (
+    CreateMcpServer,
+    HttpConfig,
+    LogLine,
+    McpServer,
+    ServerConfig,
+    StdioConfig,
+    UpdateMcpServer,
+)
+from archestra_gateway.services.mcp_server_secrets import masked, secrets, unmasked
+from archestra_gateway.store import mcp_server as store
+from archestra_gateway.store.database import Database
+from archestra_gateway.upstreams.pool import Pool, open_pool
+from archestra_gateway.upstreams.server import Server
+from archestra_gateway.upstreams.stderr import Line
+
+BUILT_IN = "filesystem-server"
+
+
+@attrs.define(eq=False)
+class Known:
+    """A row and the live server that it describes."""
+
+    server: Server
+    created_at: str
+    updated_at: str
+
+
+@attrs.frozen
+class McpServers:
+    """Made by `open_mcp_servers`. Finding a server never waits: the proxy asks for every call."""
+
+    _database: Database
+    _redactor: Redactor
+    _pool: Pool
+    _known: dict[str, Known] = attrs.field(factory=dict)
+
+    def find(self, name: str) -> Server:
+        """Raises NotFound."""
+        return self._get(name).server
+
+    def list_all(self) -> list[McpServer]:
+        return [_shown(self._known[name]) for name in sorted(self._known)]
+
+    def get(self, name: str) -> McpServer:
+        return _shown(self._get(name))
+
+    async def create(self, wanted: CreateMcpServer) -> McpServer:
+        """Raises Conflict when the name is taken."""
+        now = timestamp.now()
+        row = _row(wanted.name, unmasked(wanted.server_config, None), wanted.enabled, now, now)
+        async with self._database.transaction() as db:
+            if not await store.insert(db, row):
+                raise Conflict(f"There is an MCP server named {wanted.name} already", name=wanted.name)
+        return _shown(self._remember(row))
+
+    async def update(self, name: str, wanted: UpdateMcpServer) -> McpServer:
+        """A server that runs is restarted when its configuration changes."""
+        known = self._get(name)
+        server = known.server
+        config, enabled = server.config, server.is_enabled
+        if wanted.server_config is not None:
+            config = unmasked(wanted.server_config, server.config)
+        if wanted.enabled is not None:
+            enabled = wanted.enabled
+        await self._save(known, config, enabled)
+        return _shown(known)
+
+    async def delete(self, name: str) -> None:
+        async with self._database.transaction() as db:
+            if not await store.delete(db, name):
+                raise _not_found(name)
+        known = self._known.pop(name)
+        known.server.is_enabled = False
+        await known.server.stop()
+        self._redactor.forget(_owner(name))
+
+    async def start(self, name: str) -> McpServer:
+        """Raises what keeps it from starting."""
+        known = self._get(name)
+        await self._save(known, known.server.config, enabled=True)
+        await known.server.start()
+        return _shown(known)
+
+    async def stop(self, name: str) -> McpServer:
+        """It stays stopped, for calls too, until somebody starts it."""
+        known = self._get(name)
+        await self._save(known, known.server.config, enabled=False)
+        return _shown(known)
+
+    async def restart(self, name: str) -> McpServer:
+        await self._get(name).server.stop()
+        return await self.start(name)
+
+    async def tools(self, name: str) -> list[dict[str, Any]]:
+        return await self.find(name).tools()
+
+    def logs(self, name: str) -> list[LogLine]:
+        return [shown_line(line) for line in self.find(name).stderr.since(0)]
+
+    async def follow_logs(self, name: str) -> AsyncIterator[LogLine]:
+        """The lines that are there, and those that come."""
+        stderr = self.find(name).stderr
+        position = 0
+        while True:
+            lines = stderr.since(position)
+            position = stderr.position
+            for line in lines:
+                yield shown_line(line)
+            await stderr.wait(position)
+
+    async def load(self) -> None:
+        async with self._database.read() as db:
+            rows = await store.list_all(db)
+        for row in rows:
+            self._remember(row)
+
+    def _get(self, name: str) -> Known:
+        known = self._known.get(name)
+        if known is None:
+            raise _not_found(name)
+        return known
+
+    async def _save(self, known: Known, config: ServerConfig, enabled: bool) -> None:
+        server = known.server
+        if (config, enabled) == (server.config, server.is_enabled):
+            return
+        now = timestamp.now()
+        async with self._database.transaction() as db:
+            if not await store.update(db, _row(server.name, config, enabled, known.created_at, now)):
+                raise _not_found(server.name)
+        known.updated_at = now
+        self._redactor.replace(_owner(server.name), {*secrets(config), *secrets(server.config)})
+        await server.change(config, is_enabled=enabled)
+        self._redactor.replace(_owner(server.name), secrets(config))
+
+    def _remember(self, row: store.Row) -> Known:
+        config = _config(row["server_config"])
+        self._redactor.replace(_owner(row["name"]), secrets(config))
+        server = Server(row["name"], config, self._pool)
+        server.is_enabled = row["enabled"]
+        known = self._known[row["name"]] = Known(server, row["created_at"], row["updated_at"])
+        return known
+
+
+@asynccontextmanager
+async def open_mcp_servers(
+    config: Config, database: Database, redactor: Redactor, environment: Mapping[str, str]
+) -> AsyncIterator[McpServers]:
+    """Every process that a call started is gone when this ends; `environment` is the daemon's own."""
+    async with open_pool(config.mcp, environment, redactor.text) as pool:
+        servers = McpServers(database, redactor, pool)
+        await servers.load()
+        if database.is_new:
+            await servers.create(built_in(config.server.data_dir / "files"))
+        yield servers
+
+
+def built_in(files: Path) -> CreateMcpServer:
+    """What a new database has in it, so that there is something to call at once."""
+    files.mkdir(mode=0o700, parents=True, exist_ok=True)
+    args = ["--read-only", tempfile.gettempdir(), "--read-write", str(files)]
+    return CreateMcpServer(
+        name=BUILT_IN, server_config=StdioConfig(command="archestra-filesystem-server", args=args)
+    )
+
+
+def shown_line(line: Line) -> LogLine:
+    return LogLine(timestamp=timestamp.from_seconds(line.time), text=line.text)
+
+
+def _shown(known: Known) -> McpServer:
+    server = known.server
+    return McpServer(
+        name=server.name,
+        server_config=masked(server.config),
+        enabled=server.is_enabled,
+        status=server.status(),
+        created_at=known.created_at,
+        updated_at=known.updated_at,
+    )
+
+
+def _row(name: str, config: ServerConfig, enabled: bool, created_at: str, updated_at: str) -> store.Row:
+    return store.Row(
+        name=name,
+        server_config=attrs.asdict(config),
+        enabled=enabled,
+        created_at=created_at,
+        updated_at=updated_at,
+    )
+
+
+def _config(stored: dict[str, Any]) -> ServerConfig:
+    return HttpConfig(**stored) if stored["transport"] == "http" else StdioConfig(**stored)
+
+
+def _owner(name: str) -> str:
+    return f"mcp_server:{name}"
+
+
+def _not_found(name: str) -> NotFound:
+    return NotFound("MCP server not found", name=name)

@@ -1,0 +1,68 @@
+"""The answer to one posted MCP message: JSON, or a stream of events when something comes before it."""
+
+import asyncio
+from collections import deque
+
+from aiohttp import hdrs, web
+
+from archestra_gateway import keys
+from archestra_gateway.protocol import jsonrpc
+from archestra_gateway.protocol.jsonrpc import Message
+from archestra_gateway.web.sse import EventStream
+
+SESSION_ID = "Mcp-Session-Id"
+MESSAGE = "message"
+
+
+class McpAnswer:
+    """`push` is called by whoever speaks before the answer; the stream opens with the first such message."""
+
+    def __init__(self, request: web.Request) -> None:
+        self.can_stream = "text/event-stream" in request.headers.get(hdrs.ACCEPT, "")
+        self._request = request
+        self._waiting: deque[Message] = deque()
+        self._arrived = asyncio.Event()
+        self._is_whole = False
+        self._is_closed = False
+        self._streaming: asyncio.Task[web.StreamResponse] | None = None
+
+    def push(self, message: Message) -> bool:
+        """False when the client can not hear it any more."""
+        if self._is_closed:
+            return False
+        self._waiting.append(message)
+        self._arrived.set()
+        if self._streaming is None:
+            self._streaming = asyncio.create_task(self._stream())
+        return True
+
+    def close(self) -> None:
+        """The client left."""
+        self._is_closed = True
+        if self._streaming is not None:
+            self._streaming.cancel()
+
+    async def finish(
+        self, message: Message | None, text: bytes, status: int, session_id: str | None
+    ) -> web.StreamResponse:
+        """`text` is `message`, encoded; no message is 202."""
+        if message is not None and self._streaming is not None:
+            self.push(message)
+            self._is_whole = True
+            return await self._streaming
+        headers = {} if session_id is None else {SESSION_ID: session_id}
+        if message is None:
+            return web.Response(status=202, headers=headers)
+        return web.Response(body=text, status=status, headers=headers, content_type="application/json")
+
+    async def _stream(self) -> web.StreamResponse:
+        keep_alive = self._request.app[keys.CONFIG].mcp.keep_alive
+        async with EventStream(self._request, keep_alive=keep_alive) as stream:
+            while self._waiting or not self._is_whole:
+                if self._waiting:
+                    await stream.send(jsonrpc.line(self._waiting.popleft()).rstrip(), MESSAGE)
+                else:
+                    self._arrived.clear()
+                    await self._arrived.wait()
+        self._is_closed = True
+        return stream.response
