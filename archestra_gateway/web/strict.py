@@ -3,9 +3,8 @@
 import re
 import types
 from collections.abc import Callable, Hashable, Iterator, Mapping
-from enum import Enum
-from functools import cache, partial
-from operator import is_
+from enum import StrEnum
+from functools import cache
 from typing import Any, Literal, TypeVar, Union, cast, get_args, get_origin
 
 import attrs
@@ -68,14 +67,15 @@ def _lists_of(cls: Any) -> frozenset[str]:
 
 def _json_hooks() -> Iterator[tuple[type, Hook]]:
     """JSON has its own types: a value either has the right one or is wrong."""
-    for kind in (str, bool, int):
-        yield kind, lambda value, wanted: _checked(value, wanted)
+    yield str, lambda value, wanted: _checked(value, str) if wanted is str else _member(value, wanted)
+    yield bool, lambda value, _: _checked(value, bool)
+    yield int, lambda value, _: _checked(value, int)
     yield float, lambda value, _: float(value if type(value) is int else _checked(value, float))
 
 
 def _text_hooks() -> Iterator[tuple[type, Hook]]:
     """A query string has only text, of which numbers and booleans are spelled in one way."""
-    yield str, lambda value, _: value
+    yield str, lambda value, wanted: value if wanted is str else _member(value, wanted)
     yield bool, lambda value, _: _spelled(_BOOLEANS.get(value), value, bool)
     yield int, lambda value, _: _spelled(int(value) if _WHOLE.fullmatch(value) else None, value, int)
     yield float, lambda value, _: _spelled(float(value) if _NUMBER.fullmatch(value) else None, value, float)
@@ -84,12 +84,11 @@ def _text_hooks() -> Iterator[tuple[type, Hook]]:
 def _converter(hooks: Iterator[tuple[type, Hook]]) -> Converter:
     converter = Converter(forbid_extra_keys=True)
     for kind, hook in hooks:
-        converter.register_structure_hook_func(partial(is_, kind), hook)  # and not for StrEnum, as by class
+        converter.register_structure_hook(kind, hook)
     converter.register_structure_hook_factory(attrs.has, _attrs_hook)
     converter.register_structure_hook_factory(_is_list, _list_hook)
     converter.register_structure_hook_factory(_is_dict, _dict_hook)
     converter.register_structure_hook_factory(_is_literal, _literal_hook)
-    converter.register_structure_hook_factory(_is_enum, _enum_hook)
     converter.register_structure_hook_factory(_is_union, _union_hook)
     return converter
 
@@ -104,10 +103,6 @@ def _is_dict(cls: Any) -> bool:
 
 def _is_literal(cls: Any) -> bool:
     return get_origin(cls) is Literal
-
-
-def _is_enum(cls: Any) -> bool:
-    return isinstance(cls, type) and issubclass(cls, Enum)
 
 
 def _is_union(cls: Any) -> bool:
@@ -134,9 +129,8 @@ def _literal_hook(cls: Any, converter: Converter) -> Hook:
     return lambda value, _: _chosen(allowed, value)
 
 
-def _enum_hook(cls: Any, converter: Converter) -> Hook:
-    allowed = {str(each.value): each for each in cls}
-    return lambda value, _: _chosen(allowed, value)
+def _member(value: Any, wanted: type[StrEnum]) -> Any:
+    return _chosen({each.value: each for each in wanted}, value)
 
 
 def _chosen(allowed: Mapping[str, Any], value: Any) -> Any:

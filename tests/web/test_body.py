@@ -1,4 +1,4 @@
-"""What a client sends is taken as it is or refused with the place: never converted, never dropped, never a 500."""
+"""What a client sends is taken as it is or refused with the place: never converted, never dropped."""
 
 import json
 from enum import StrEnum
@@ -53,16 +53,16 @@ class Order:
 
 def test_what_fits_comes_through() -> None:
     sent = {
-        "name": "red", "count": 2, "price": 3, "gift": True, "tags": ["a"], "labels": {"a": "b"}, "size": "large",
-        "finish": "glossy", "note": None, "paint": {"transport": "water", "litres": 1.5}, "mixed": [1],
+        "name": "red", "count": 2, "price": 3, "gift": True, "tags": ["a"], "labels": {"a": "b"},
+        "size": "large", "finish": "glossy", "note": None, "paint": {"transport": "water", "litres": 1.5}, "mixed": [1],
         "extra": {"x": [1]},
     }  # fmt: skip
 
     order = strict.structure(sent, Order)
 
     assert order == Order(
-        name="red", count=2, price=3.0, gift=True, tags=["a"], labels={"a": "b"}, size="large", finish=Finish.GLOSSY,
-        note=None, paint=Water(transport="water", litres=1.5), mixed=[1], extra={"x": [1]},
+        name="red", count=2, price=3.0, gift=True, tags=["a"], labels={"a": "b"},
+        size="large", finish=Finish.GLOSSY, note=None, paint=Water(transport="water", litres=1.5), mixed=[1], extra={"x": [1]},
     )  # fmt: skip
     assert isinstance(order.price, float)
 
@@ -128,7 +128,7 @@ def test_a_body_is_an_object(value: Any) -> None:
         (b'{"a"', "it ends in the middle, or in half a character"),
         (b'{"a":"x\xff"}', "The body is not UTF-8 at line 1, column 8"),
         (b'{"a":"\xed\xa0\x80"}', "The body is not UTF-8 at line 1, column 7"),
-        (b'{"a":"\\ud800"}', "unexpected end of escaped utf-16 surrogate pair at line 1, column 13"),
+        (b'{"a":"\\ud800"}', "it ends in the middle, or in half a character"),
         (b'{"a":"\\udc00x"}', "invalid utf-16 surrogate pair at line 1, column 13"),
         (b'"\\ud800x"', "it ends in the middle, or in half a character"),
         (b"NaN", "invalid character at line 1, column 1"),
