@@ -1,5 +1,6 @@
 """The command line. Every verb but `serve` stays clear of aiohttp and mcp, so that it answers at once."""
 
+import contextlib
 import json
 import os
 import signal
@@ -147,6 +148,8 @@ def _ask(found: Instance, loaded: Loaded) -> dict[str, Any]:
     from archestra_gateway.daemon import client  # http.client is half of what the other verbs need
 
     token = load_token(loaded.config.server.data_dir)
+    if not found.addresses:
+        raise CommandError(f"starting (pid {found.pid}); ask again in a moment.")
     for address in found.addresses:
         if answer := client.status(address, token):
             return answer
@@ -163,7 +166,8 @@ def stop(config: Path | None, data_dir: Path | None, timeout: float) -> None:
     if found is None:
         click.echo(f"{PROGRAM} is not running on {directory}.")
         return
-    os.kill(found.pid, signal.SIGTERM)
+    with contextlib.suppress(ProcessLookupError):  # it has just ended
+        os.kill(found.pid, signal.SIGTERM)
     deadline = time.monotonic() + timeout
     while instance.running(directory) is not None:
         if time.monotonic() > deadline:

@@ -97,7 +97,7 @@ def _named(place: str, convert: Any, value: Any) -> Any:
 
 def _read(file: Path, *, required: bool) -> dict[str, Any] | None:
     try:
-        return tomllib.loads(file.read_text("utf-8"))
+        return tomllib.loads(file.read_text("utf-8-sig"))
     except FileNotFoundError as error:
         if not required:
             return None

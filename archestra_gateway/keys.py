@@ -6,6 +6,8 @@ from collections.abc import Callable
 from aiohttp import web
 
 from archestra_gateway.config import Config
+from archestra_gateway.log import Redactor
+from archestra_gateway.log import Redactor
 from archestra_gateway.services.llm import Llm
 from archestra_gateway.services.llm_provider import LlmProviders
 from archestra_gateway.services.mcp_proxy import McpProxy
@@ -13,13 +15,17 @@ from archestra_gateway.services.mcp_request_log import RequestLog
 from archestra_gateway.services.mcp_server import McpServers
 from archestra_gateway.services.status import StatusReport
 from archestra_gateway.store.database import Database
+from archestra_gateway.upstreams.pool import Pool
 
 CONFIG = web.AppKey("CONFIG", Config)
+REDACTOR = web.AppKey("REDACTOR", Redactor)
 TOKEN = web.AppKey("TOKEN", str)
+REDACTOR = web.AppKey("REDACTOR", Redactor)
 STOPPING = web.AppKey("STOPPING", asyncio.Event)
 OPENAPI: web.AppKey[Callable[[], bytes]] = web.AppKey("OPENAPI")
 """The encoded document; made when it is first asked for."""
 DATABASE = web.AppKey("DATABASE", Database)
+POOL = web.AppKey("POOL", Pool)
 STATUS = web.AppKey("STATUS", StatusReport)
 REQUEST_LOG = web.AppKey("REQUEST_LOG", RequestLog)
 MCP_SERVERS = web.AppKey("MCP_SERVERS", McpServers)

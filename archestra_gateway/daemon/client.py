@@ -12,7 +12,9 @@ def status(address: str, token: str = "") -> dict[str, Any] | None:
     """The answer of `GET /api/status` at this URL; None when no gateway answers there."""
     url = urlsplit(address)
     connection = http.client.HTTPConnection(url.hostname or "", url.port, timeout=TIMEOUT)
-    headers = {"Authorization": f"Bearer {token}"} if token else {}
+    headers = {"Host": "localhost"}  # the one name that every gateway answers to, whatever it listens on
+    if token:
+        headers["Authorization"] = f"Bearer {token}"
     try:
         connection.request("GET", "/api/status", headers=headers)
         answer = json.loads(connection.getresponse().read())

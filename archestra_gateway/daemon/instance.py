@@ -1,11 +1,11 @@
 """The one daemon of a data directory: a locked file that says who it is and where it listens."""
 
+import contextlib
 import fcntl
 import json
 import os
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 
 import attrs
@@ -15,6 +15,7 @@ from archestra_gateway.daemon.exit_code import CommandError, ExitCode
 NAME = "instance.json"
 PATIENCE = 1.0
 PAUSE = 0.02
+LONGEST = 64 * 1024
 
 
 @attrs.frozen
@@ -46,7 +47,7 @@ class Lock:
         os.ftruncate(self._file, len(text))
 
 
-@contextmanager
+@contextlib.contextmanager
 def hold(data_dir: Path) -> Iterator[Lock]:
     """Raises CommandError when another daemon has this data directory."""
     file = os.open(data_dir / NAME, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
@@ -94,8 +95,8 @@ def running(data_dir: Path) -> Instance | None:
         while time.monotonic() < deadline:
             if _locked(file, fcntl.LOCK_SH):
                 return None
-            if text := os.pread(file, 65536, 0):
-                return _parsed(text)
+            with contextlib.suppress(ValueError):  # nothing written yet, or not all of it
+                return _parsed(os.pread(file, LONGEST, 0))
             time.sleep(PAUSE)
         raise CommandError(f"The daemon of {data_dir} is starting and has not said its pid yet; try again.")
     finally:

@@ -36,7 +36,6 @@ def run(config: Config, environment: Mapping[str, str], parent: int | None = Non
     """Returns after a clean stop; with `parent`, also when that process is gone. Raises CommandError."""
     logs.set_up(config.log, logs.Redactor())
     data_dir.prepare(config.server.data_dir)
-    os.umask(0o077)
     _raise_open_files()
     with instance.hold(config.server.data_dir) as lock:
         me = Instance(os.getpid(), __version__, timestamp.now(), str(config.server.data_dir))
@@ -68,7 +67,7 @@ async def _live(
 ) -> None:
     stop = Stop()
     stop.on_signals()
-    async with _serving(config, sockets):
+    async with _serving(config, sockets, environment):
         announce()
         systemd.notify(environment, "READY=1")
         await stop.wait(parent)
@@ -76,8 +75,10 @@ async def _live(
 
 
 @asynccontextmanager
-async def _serving(config: Config, sockets: list[socket.socket]) -> AsyncIterator[None]:
-    app = create_app(config)
+async def _serving(
+    config: Config, sockets: list[socket.socket], environment: Mapping[str, str]
+) -> AsyncIterator[None]:
+    app = create_app(config, environment)
     logs.set_up(config.log, app[keys.REDACTOR])
     runner = Runner(app)
     try:
@@ -121,8 +122,8 @@ def _announce(me: Instance, *, as_json: bool) -> None:
     log.info("Listening on %s for %s, data in %s", ", ".join(me.addresses), me.url, me.data_dir)
     if as_json:
         with contextlib.suppress(OSError):
-            sys.stdout.write(f"{json.dumps({'listening': attrs.asdict(me)})}\n")
-            sys.stdout.flush()
+            # Unbuffered: with a reader that has gone, Python would complain about the rest once more at the end.
+            os.write(sys.stdout.fileno(), json.dumps({"listening": attrs.asdict(me)}).encode() + b"\n")
 
 
 def _loop_factory() -> Callable[[], asyncio.AbstractEventLoop] | None:

@@ -1,5 +1,6 @@
 """What systemd hands to a service: sockets that are open already, and a place to say that we are ready."""
 
+import contextlib
 import os
 import socket
 from collections.abc import Mapping
@@ -23,5 +24,5 @@ def notify(environment: Mapping[str, str], state: str) -> None:
     address = environment.get("NOTIFY_SOCKET", "")
     if not address:
         return
-    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as channel:
+    with contextlib.suppress(OSError), socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as channel:
         channel.sendto(state.encode(), f"\0{address[1:]}" if address.startswith("@") else address)
