@@ -1,6 +1,7 @@
 """One stream of server-sent events, from its headers to its honest end."""
 
 import asyncio
+import contextlib
 import logging
 from collections.abc import Mapping
 from types import TracebackType
@@ -60,9 +61,10 @@ class EventStream:
             return False
         if envelope.is_gone(self._request):
             return error is None or isinstance(error, ConnectionError)
-        if error is not None:
-            await self._write(event(msgspec.json.encode(_seen(error).body()), "error"))
-        await self.response.write_eof()
+        with contextlib.suppress(ConnectionError):
+            if error is not None:
+                await self._write(event(msgspec.json.encode(_seen(error).body()), "error"))
+            await self.response.write_eof()
         return True
 
     async def send(
