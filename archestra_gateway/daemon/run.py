@@ -122,7 +122,7 @@ def _announce(me: Instance, *, as_json: bool) -> None:
     log.info("Listening on %s for %s, data in %s", ", ".join(me.addresses), me.url, me.data_dir)
     if as_json:
         with contextlib.suppress(OSError):
-            # Unbuffered: with a reader that has gone, Python would complain about the rest once more at the end.
+            # Unbuffered: when the reader has gone, Python would complain about the rest at the end.
             os.write(sys.stdout.fileno(), json.dumps({"listening": attrs.asdict(me)}).encode() + b"\n")
 
 
