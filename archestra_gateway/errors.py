@@ -1,10 +1,10 @@
-"""What can go wrong, as a code for programs, a sentence for people and details for the curious. No HTTP here."""
+"""What can go wrong: a code for programs, a sentence for people, details for the curious. No HTTP here."""
 
 from typing import Any, ClassVar
 
 
 class GatewayError(Exception):
-    """Every error that a client may see. Its body travels as an HTTP answer, an SSE `error` event or JSON-RPC `data`."""
+    """Every error that a client may see, as an HTTP answer, an SSE `error` event or a JSON-RPC `data`."""
 
     code: ClassVar[str] = "INTERNAL_ERROR"
 

@@ -7,7 +7,6 @@ from aiohttp import web
 
 from archestra_gateway.config import Config
 from archestra_gateway.log import Redactor
-from archestra_gateway.log import Redactor
 from archestra_gateway.services.llm import Llm
 from archestra_gateway.services.llm_provider import LlmProviders
 from archestra_gateway.services.mcp_proxy import McpProxy

@@ -1,14 +1,6 @@
 """The whole HTTP surface as one table; the router, the guard and the OpenAPI document read the same rows."""
 
-from archestra_gateway.handlers import (
-    docs,
-    llm,
-    llm_provider,
-    mcp_proxy,
-    mcp_request_log,
-    mcp_server,
-    status,
-)
+from archestra_gateway.handlers import docs, llm, llm_provider, mcp_proxy, mcp_request_log, mcp_server, status
 from archestra_gateway.schemas.llm_provider import CreateLlmProvider, LlmProvider, UpdateLlmProvider
 from archestra_gateway.schemas.mcp_request_log import (
     Cleared,
@@ -31,29 +23,65 @@ from archestra_gateway.schemas.status import Health, Status
 from archestra_gateway.web.route import Route
 
 SERVER = "/api/mcp_server/{name}"
+PROVIDER = "/api/llm_provider/{name}"
 LOG = "/api/mcp_request_log"
 PROXY = r"/mcp_proxy/{server:[A-Za-z0-9_-]{1,64}}"
 
+# fmt: off
 ROUTES: tuple[Route, ...] = (
-    Route("GET", "/healthz", status.health, "status.health", gives=Health),
-    Route("GET", "/readyz", status.ready, "status.ready", gives=Health),
-    Route("GET", "/api/status", status.get, "status.get", gives=Status),
-    #
-    Route("GET", "/api/mcp_server", mcp_server.list_all, "mcp_server.list", gives=list[McpServer]),
-    Route("POST", "/api/mcp_server", mcp_server.create, "mcp_server.create",
+    Route("GET", "/api/mcp_server", mcp_server.list_all, "mcp_server.list", "List the MCP servers",
+          gives=list[McpServer]),
+    Route("POST", "/api/mcp_server", mcp_server.create, "mcp_server.create", "Add an MCP server",
           takes=CreateMcpServer, gives=McpServer, status=201, administration=True),
-    Route("GET", SERVER, mcp_server.get, "mcp_server.get", gives=McpServer),
-    Route("PUT", SERVER, mcp_server.update, "mcp_server.update",
+    Route("GET", SERVER, mcp_server.get, "mcp_server.get", "Get one MCP server", gives=McpServer),
+    Route("PUT", SERVER, mcp_server.update, "mcp_server.update", "Change an MCP server",
           takes=UpdateMcpServer, gives=McpServer, administration=True),
-    Route("DELETE", SERVER, mcp_server.delete, "mcp_server.delete", status=204, administration=True),
+    Route("DELETE", SERVER, mcp_server.delete, "mcp_server.delete", "Stop and remove an MCP server",
+          status=204, administration=True),
+    Route("POST", f"{SERVER}/start", mcp_server.start, "mcp_server.start", "Start an MCP server",
+          gives=McpServer, administration=True),
+    Route("POST", f"{SERVER}/stop", mcp_server.stop, "mcp_server.stop", "Stop an MCP server",
+          gives=McpServer, administration=True),
+    Route("POST", f"{SERVER}/restart", mcp_server.restart, "mcp_server.restart", "Restart an MCP server",
+          gives=McpServer, administration=True),
+    Route("GET", f"{SERVER}/tools", mcp_server.tools, "mcp_server.tools", "List a server's tools",
+          gives=ServerTools),
+    Route("GET", f"{SERVER}/logs", mcp_server.logs, "mcp_server.logs", "Read what a server wrote to stderr",
+          query=FollowLogs, gives=ServerLogs),
     #
-    Route("GET", LOG, mcp_request_log.list_all, "mcp_request_log.list", query=LogQuery, gives=LogPage),
-    Route("GET", f"{LOG}/stats", mcp_request_log.stats, "mcp_request_log.stats", query=StatsQuery, gives=LogStats),
-    Route("GET", f"{LOG}/{{request_id}}", mcp_request_log.get, "mcp_request_log.get", gives=LogEntry),
-    Route("DELETE", LOG, mcp_request_log.delete, "mcp_request_log.delete",
+    Route("GET", LOG, mcp_request_log.list_all, "mcp_request_log.list", "List MCP and LLM calls",
+          query=LogQuery, gives=LogPage),
+    Route("DELETE", LOG, mcp_request_log.delete, "mcp_request_log.delete", "Delete calls from the log",
           query=ClearLog, gives=Cleared, administration=True),
+    Route("GET", f"{LOG}/stats", mcp_request_log.stats, "mcp_request_log.stats", "Count and time the calls",
+          query=StatsQuery, gives=LogStats),
+    Route("GET", LOG + "/{request_id}", mcp_request_log.get, "mcp_request_log.get", "Get one call whole",
+          gives=LogEntry),
     #
+    Route("GET", "/api/llm_provider", llm_provider.list_all, "llm_provider.list", "List the LLM providers",
+          gives=list[LlmProvider]),
+    Route("POST", "/api/llm_provider", llm_provider.create, "llm_provider.create", "Add an LLM provider",
+          takes=CreateLlmProvider, gives=LlmProvider, status=201, administration=True),
+    Route("GET", PROVIDER, llm_provider.get, "llm_provider.get", "Get one LLM provider", gives=LlmProvider),
+    Route("PUT", PROVIDER, llm_provider.update, "llm_provider.update", "Change an LLM provider",
+          takes=UpdateLlmProvider, gives=LlmProvider, administration=True),
+    Route("DELETE", PROVIDER, llm_provider.delete, "llm_provider.delete", "Remove an LLM provider",
+          status=204, administration=True),
+    #
+    Route("POST", PROXY, mcp_proxy.post, "mcp_proxy.post", "Send a message to an MCP server",
+          carrier="jsonrpc"),
+    Route("GET", PROXY, mcp_proxy.get, "mcp_proxy.get", "Listen to what a session's server says unasked",
+          media_type="text/event-stream", carrier="jsonrpc"),
+    Route("DELETE", PROXY, mcp_proxy.delete, "mcp_proxy.delete", "End a session",
+          status=204, carrier="jsonrpc"),
+    Route("*", "/llm/{provider}/{path:.*}", llm.relay, "llm.relay", "Pass a request on to an LLM provider",
+          carrier="llm"),
+    #
+    Route("GET", "/healthz", status.health, "status.health", "Tell that the gateway runs", gives=Health),
+    Route("GET", "/readyz", status.ready, "status.ready", "Tell that it can serve", gives=Health),
+    Route("GET", "/api/status", status.get, "status.get", "Tell how the gateway is doing", gives=Status),
     Route("GET", "/api/openapi.json", docs.openapi, "docs.openapi"),
     Route("GET", "/api/docs", docs.page, "docs.page", media_type="text/html"),
     Route("GET", "/api/docs/{asset}", docs.asset, "docs.asset", media_type="*/*"),
 )
+# fmt: on

@@ -1,15 +1,13 @@
 """MCP servers: their configurations in the database, and all of them in memory, ready to be called."""
 
 import tempfile
-from collections.abc import AsyncIterator, Mapping
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 import attrs
 
 from archestra_gateway import timestamp
-from archestra_gateway.config import Config
 from archestra_gateway.errors import Conflict, NotFound
 from archestra_gateway.log import Redactor
 from archestra_gateway.schemas.mcp_server import (
@@ -24,7 +22,7 @@ from archestra_gateway.schemas.mcp_server import (
 from archestra_gateway.services.mcp_server_secrets import masked, secrets, unmasked
 from archestra_gateway.store import mcp_server as store
 from archestra_gateway.store.database import Database
-from archestra_gateway.upstreams.pool import Pool, open_pool
+from archestra_gateway.upstreams.pool import Pool
 from archestra_gateway.upstreams.server import Server
 from archestra_gateway.upstreams.stderr import Line
 
@@ -42,12 +40,24 @@ class Known:
 
 @attrs.frozen
 class McpServers:
-    """Made by `open_mcp_servers`. Finding a server never waits: the proxy asks for every call."""
+    """Made by `load`. Finding a server never waits: the proxy asks for every call."""
 
     _database: Database
     _redactor: Redactor
     _pool: Pool
     _known: dict[str, Known] = attrs.field(factory=dict)
+
+    @classmethod
+    async def load(cls, database: Database, redactor: Redactor, pool: Pool, files: Path) -> Self:
+        """A new database gets the built-in server, which keeps its files in `files`."""
+        servers = cls(database, redactor, pool)
+        async with database.read() as db:
+            rows = await store.list_all(db)
+        for row in rows:
+            servers._remember(row)
+        if database.is_new:
+            await servers.create(built_in(files))
+        return servers
 
     def find(self, name: str) -> Server:
         """Raises NotFound."""
@@ -123,11 +133,6 @@ class McpServers:
                 yield shown_line(line)
             await stderr.wait(position)
 
-    async def load(self) -> None:
-        async with self._database.read() as db:
-            rows = await store.list_all(db)
-        for row in rows:
-            self._remember(row)
 
     def _get(self, name: str) -> Known:
         known = self._known.get(name)
@@ -155,19 +160,6 @@ class McpServers:
         server.is_enabled = row["enabled"]
         known = self._known[row["name"]] = Known(server, row["created_at"], row["updated_at"])
         return known
-
-
-@asynccontextmanager
-async def open_mcp_servers(
-    config: Config, database: Database, redactor: Redactor, environment: Mapping[str, str]
-) -> AsyncIterator[McpServers]:
-    """Every process that a call started is gone when this ends; `environment` is the daemon's own."""
-    async with open_pool(config.mcp, environment, redactor.text) as pool:
-        servers = McpServers(database, redactor, pool)
-        await servers.load()
-        if database.is_new:
-            await servers.create(built_in(config.server.data_dir / "files"))
-        yield servers
 
 
 def built_in(files: Path) -> CreateMcpServer:

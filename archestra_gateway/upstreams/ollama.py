@@ -6,7 +6,7 @@ import logging
 import os
 import signal
 from asyncio.subprocess import DEVNULL, Process
-from collections.abc import Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from pathlib import Path
 
 from archestra_gateway.errors import UpstreamUnavailable
@@ -32,13 +32,13 @@ class Ollama:
     def __init__(
         self,
         origin: Origin,
-        path: SearchPath,
+        find_path: Callable[[], Awaitable[SearchPath]],
         environment: Mapping[str, str],
         watchdog: Watchdog,
         output: Path,
     ) -> None:
         self._origin = origin
-        self._path = path
+        self._find_path = find_path
         self._environment = environment
         self._watchdog = watchdog
         self._output = output
@@ -53,13 +53,14 @@ class Ollama:
         async with self._lock:
             if await self._accepts():
                 return
-            program = self._path.which("ollama")
+            path = await self._find_path()
+            program = path.which("ollama")
             if program is None:
                 raise UpstreamUnavailable(
                     f"Ollama is not running at {self._origin}, and `ollama` is not on the PATH; {DOWNLOAD}"
                 )
             await self.stop()
-            process = await self._spawn(program)
+            process = await self._spawn(program, path)
             try:
                 await self._ready(process)
             except BaseException:
@@ -81,12 +82,12 @@ class Ollama:
             self._watchdog.release(process.pid)
         await process.wait()
 
-    async def _spawn(self, program: str) -> Process:
+    async def _spawn(self, program: str, path: SearchPath) -> Process:
         own = {name: value for name, value in self._environment.items() if name.startswith(OWN_PREFIXES)}
         env = {
             **inherited(self._environment),
             **own,
-            "PATH": str(self._path),
+            "PATH": str(path),
             "OLLAMA_HOST": self._origin.authority,
         }
         try:
@@ -119,7 +120,7 @@ class Ollama:
                     await asyncio.sleep(POLL_SECONDS)
         except TimeoutError as error:
             raise UpstreamUnavailable(
-                f"`ollama serve` did not listen on {self._origin} in {START_TIMEOUT:g} seconds; see {self._output}"
+                f"`ollama serve` did not listen on {self._origin} in time; see {self._output}"
             ) from error
 
     async def _accepts(self) -> bool:

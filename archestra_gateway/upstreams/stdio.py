@@ -7,7 +7,7 @@ import os
 import signal
 import sys
 from collections.abc import Callable
-from typing import Any
+from typing import Any, cast
 
 from archestra_gateway.config import McpConfig
 from archestra_gateway.errors import GatewayError, UpstreamError, UpstreamUnavailable
@@ -89,16 +89,14 @@ class Child(asyncio.SubprocessProtocol):
         await self._ends_within(GRACE)
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        assert isinstance(transport, asyncio.SubprocessTransport)  # noqa: S101
-        self._transport = transport
-        self.pid = transport.get_pid()
+        self._transport = cast(asyncio.SubprocessTransport, transport)  # uvloop's is no subclass
+        self.pid = self._transport.get_pid()
         self._watchdog.guard(self.pid)
-        stdin = transport.get_pipe_transport(STDIN)
-        assert isinstance(stdin, asyncio.WriteTransport)  # noqa: S101
+        stdin = cast(asyncio.WriteTransport, self._transport.get_pipe_transport(STDIN))
         stdin.set_write_buffer_limits(high=WRITE_BUFFER)
         self._stdin = stdin
         _enlarge(stdin)
-        _enlarge(transport.get_pipe_transport(STDOUT))
+        _enlarge(self._transport.get_pipe_transport(STDOUT))
 
     def pipe_data_received(self, fd: int, data: bytes) -> None:
         if fd == STDERR:

@@ -1,0 +1,111 @@
+"""The composition root, which alone knows everybody: what is opened here is closed here, in reverse order."""
+
+import asyncio
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager
+from functools import cache
+
+from aiohttp import web
+
+from archestra_gateway import __version__, keys, openapi, router
+from archestra_gateway.config import Config
+from archestra_gateway.log import Redactor
+from archestra_gateway.services.llm import Llm
+from archestra_gateway.services.llm_provider import OLLAMA, LlmProviders
+from archestra_gateway.services.mcp_proxy import open_mcp_proxy
+from archestra_gateway.services.mcp_request_log import RequestLog
+from archestra_gateway.services.mcp_server import McpServers
+from archestra_gateway.services.status import StatusReport
+from archestra_gateway.services.token import load_token
+from archestra_gateway.store.database import open_database
+from archestra_gateway.upstreams.http_client import HttpClient
+from archestra_gateway.upstreams.ollama import Ollama
+from archestra_gateway.upstreams.pool import open_pool
+from archestra_gateway.web import cors, envelope, guard, route
+
+ENVIRONMENT: web.AppKey[Mapping[str, str]] = web.AppKey("ENVIRONMENT")
+
+
+def create_app(config: Config, environment: Mapping[str, str]) -> web.Application:
+    """Everything but the listening sockets; `environment` is the daemon's own."""
+    app = web.Application(middlewares=[envelope.errors, guard.guard])
+    app[keys.CONFIG] = config
+    app[ENVIRONMENT] = environment
+    app[keys.REDACTOR] = Redactor()
+    app[keys.STOPPING] = asyncio.Event()
+    app[keys.OPENAPI] = lambda: _openapi(config.server.url)
+    route.install(app, router.ROUTES)
+    guard.install(app)
+    cors.install(app)
+    app.on_shutdown.append(_end_streams)
+    app.cleanup_ctx.extend([_token, _database, _request_log, _mcp, _llm])
+    return app
+
+
+@cache
+def _openapi(base_url: str) -> bytes:
+    return openapi.encoded(router.ROUTES, __version__, base_url)
+
+
+async def _end_streams(app: web.Application) -> None:
+    app[keys.STOPPING].set()
+    app[keys.LLM].stop()
+
+
+@asynccontextmanager
+async def _token(app: web.Application) -> AsyncIterator[None]:
+    token = app[keys.TOKEN] = load_token(app[keys.CONFIG].server.data_dir)
+    app[keys.REDACTOR].replace("token", [token])
+    yield
+
+
+@asynccontextmanager
+async def _database(app: web.Application) -> AsyncIterator[None]:
+    config = app[keys.CONFIG]
+    async with open_database(config.server.data_dir / "gateway.db") as database:
+        app[keys.DATABASE] = database
+        app[keys.STATUS] = StatusReport(config, database)
+        yield
+
+
+@asynccontextmanager
+async def _request_log(app: web.Application) -> AsyncIterator[None]:
+    log = RequestLog(app[keys.DATABASE], app[keys.REDACTOR], app[keys.CONFIG].request_log)
+    app[keys.REQUEST_LOG] = log
+    app[keys.STATUS].sections["request_log"] = log.counters
+    async with log.running():
+        yield
+
+
+@asynccontextmanager
+async def _mcp(app: web.Application) -> AsyncIterator[None]:
+    config, redactor = app[keys.CONFIG], app[keys.REDACTOR]
+    async with open_pool(config.mcp, app[ENVIRONMENT], redactor.text) as pool:
+        app[keys.POOL] = pool
+        files = config.server.data_dir / "files"
+        servers = app[keys.MCP_SERVERS] = await McpServers.load(app[keys.DATABASE], redactor, pool, files)
+        async with open_mcp_proxy(servers) as app[keys.MCP_PROXY]:
+            yield
+
+
+@asynccontextmanager
+async def _llm(app: web.Application) -> AsyncIterator[None]:
+    config = app[keys.CONFIG]
+    url = config.llm.ollama.url
+    providers = await LlmProviders.load(app[keys.DATABASE], app[keys.REDACTOR], url)
+    app[keys.LLM_PROVIDERS] = providers
+    http = HttpClient(config.llm.connect_timeout, config.llm.read_timeout)
+    pool = app[keys.POOL]
+    ollama = Ollama(
+        providers.get(OLLAMA).origin,
+        pool.path,
+        app[ENVIRONMENT],
+        pool.watchdog,
+        config.server.data_dir / "ollama.log",
+    )
+    app[keys.LLM] = Llm(providers, http, ollama if config.llm.ollama.autostart else None, app[keys.TOKEN])
+    try:
+        yield
+    finally:
+        http.close()
+        await ollama.stop()

@@ -1,0 +1,43 @@
+"""What every test may ask for: a configuration, an open database, the whole application on a real port."""
+
+import os
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import pytest
+from aiohttp import web
+from aiohttp.test_utils import TestClient, TestServer
+from pytest_aiohttp.plugin import AiohttpClient
+
+from archestra_gateway.app import create_app
+from archestra_gateway.config import Config, ServerConfig
+from archestra_gateway.store.database import Database, open_database
+from archestra_gateway.web.connection import Runner
+
+
+@pytest.fixture
+def config(tmp_path: Path) -> Config:
+    return Config(server=ServerConfig(port=0, data_dir=tmp_path / "data"))
+
+
+@pytest.fixture
+async def database(tmp_path: Path) -> AsyncIterator[Database]:
+    async with open_database(tmp_path / "gateway.db") as opened:
+        yield opened
+
+
+class GatewayServer(TestServer):
+    """aiohttp's test server with the connections of the real daemon."""
+
+    async def _make_runner(self, **kwargs: object) -> web.BaseRunner:
+        return Runner(self.app)
+
+
+@pytest.fixture
+def app(config: Config) -> web.Application:
+    return create_app(config, os.environ)
+
+
+@pytest.fixture
+async def client(app: web.Application, aiohttp_client: AiohttpClient) -> TestClient:
+    return await aiohttp_client(GatewayServer(app))
