@@ -30,9 +30,7 @@ async def stats(request: web.Request) -> web.StreamResponse:
 
 async def delete(request: web.Request) -> web.StreamResponse:
     wanted = body.query(request, ClearLog)
-    log = request.app[keys.REQUEST_LOG]
-    deleted = await (log.delete_before(wanted.before) if wanted.before else log.clear())
-    return envelope.json({"deleted": deleted})
+    return envelope.json({"deleted": await request.app[keys.REQUEST_LOG].delete(wanted.before)})
 
 
 def _filters(query: StatsQuery) -> Filters:

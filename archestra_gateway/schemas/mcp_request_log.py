@@ -74,7 +74,7 @@ class LogQuery(StatsQuery):
 
 @attrs.frozen(kw_only=True)
 class ClearLog:
-    """What to delete: everything by `clear_all=true`, or the calls from before a time."""
+    """What to delete: the calls from before a time, or everything by `clear_all=true`."""
 
     clear_all: bool = False
     before: str | None = _moment("before")

@@ -123,18 +123,12 @@ class RequestLog:
                 stats = summarise(await store.cells_of_rows(db, filters, COUNTED))
         return {**stats, "is_exact": by_hour or stats["total_requests"] < COUNTED}
 
-    async def clear(self) -> int:
-        """Deletes every call; gives how many they were."""
+    async def delete(self, before: str | None = None) -> int:
+        """Deletes the calls from before a time, or every call; gives how many they were."""
         await self._writer.flush()
-        async with self.database.transaction() as db:
-            return await store.clear(db)
-
-    async def delete_before(self, before: str) -> int:
-        """Deletes the calls from before a time; gives how many they were."""
-        await self._writer.flush()
-        deleted = chunk = await delete_some(self.database, before)
+        deleted = chunk = await delete_some(self.database, before or END)
         while chunk == DELETE_AT_ONCE:
-            chunk = await delete_some(self.database, before)
+            chunk = await delete_some(self.database, before or END)
             deleted += chunk
         return deleted
 

@@ -11,6 +11,7 @@ from typing import Any
 import aiosqlite
 import attrs
 
+from archestra_gateway.errors import DatabaseRefused
 from archestra_gateway.store.migrate import migrate
 
 PRAGMAS = (
@@ -20,6 +21,7 @@ PRAGMAS = (
     "PRAGMA foreign_keys = ON",
     "PRAGMA secure_delete = ON",
     "PRAGMA temp_store = MEMORY",
+    "PRAGMA journal_size_limit = 67108864",
 )
 QUERY_ONLY = "PRAGMA query_only = ON"
 READERS = 3
@@ -72,7 +74,7 @@ async def open_database(path: Path) -> AsyncIterator[Database]:
         for _ in range(READERS):
             reader = await stack.enter_async_context(_connection(path))
             await reader.execute(QUERY_ONLY)
-            stack.callback(reader._conn.interrupt)  # a long read does not hold up the end
+            stack.push_async_callback(reader.interrupt)  # a long read does not hold up the end
             readers.put_nowait(reader)
         yield Database(path, is_new, writer, readers)
 
@@ -104,7 +106,10 @@ async def _connection(path: Path) -> AsyncIterator[aiosqlite.Connection]:
 
 def _make_private(path: Path) -> None:
     """SQLite gives -wal and -shm the mode of the database, so the file is made before SQLite makes it."""
-    os.close(os.open(path, os.O_RDWR | os.O_CREAT, 0o600))
-    for file in (path, Path(f"{path}-wal"), Path(f"{path}-shm")):
-        if file.exists():
-            file.chmod(0o600)
+    try:
+        os.close(os.open(path, os.O_RDWR | os.O_CREAT, 0o600))
+        for file in (path, Path(f"{path}-wal"), Path(f"{path}-shm")):
+            if file.exists():
+                file.chmod(0o600)
+    except OSError as error:
+        raise DatabaseRefused(f"The database {path} can not be opened: {error.strerror}") from error

@@ -65,9 +65,6 @@ DELETE_OLDEST = """
 DELETE FROM mcp_request_log
 WHERE id IN (SELECT id FROM mcp_request_log WHERE timestamp < :before ORDER BY timestamp, id LIMIT :limit)
 """
-CLEAR_HOURS = "DELETE FROM mcp_request_log_hour"
-CLEAR_CONTENT = "DELETE FROM mcp_request_log_content"
-CLEAR = "DELETE FROM mcp_request_log"
 
 BEGINNING = "0000-01-01T00:00:00.000Z"
 END = "9999-12-31T23:59:59.999Z"
@@ -193,14 +190,6 @@ async def delete_oldest(db: aiosqlite.Connection, before: str, limit: int) -> in
     await db.execute(DELETE_OLDEST_CONTENT, chunk)
     deleted = await db.execute(DELETE_OLDEST, chunk)
     await db.execute(DELETE_EMPTY_HOURS, chunk)
-    return deleted.rowcount
-
-
-async def clear(db: aiosqlite.Connection) -> int:
-    """Deletes every row; gives how many they were."""
-    await db.execute(CLEAR_CONTENT)
-    await db.execute(CLEAR_HOURS)
-    deleted = await db.execute(CLEAR)
     return deleted.rowcount
 
 

@@ -54,7 +54,9 @@ def migrate(path: Path, scripts: Sequence[Script] | None = None) -> bool:
             for script in pending:
                 connection.executescript(str(script))
             return version == 0
-    except sqlite3.Error as error:
+    except sqlite3.OperationalError as error:  # locked, full, not writable, or a script that fails
+        raise DatabaseRefused(f"The database {path} can not be brought up to date: {error}") from error
+    except sqlite3.DatabaseError as error:
         raise DatabaseRefused(
             f"The database {path} can not be used: {error}. Put back a copy of it ({path.name}.before-*),"
             " or move it away to start with an empty one."
@@ -88,7 +90,10 @@ def _keep_copy(connection: sqlite3.Connection, path: Path, number: int) -> None:
     unfinished = path.with_name(f"{path.name}.unfinished")
     unfinished.unlink(missing_ok=True)
     unfinished.touch(mode=0o600)
-    connection.execute(COPY, {"copy": str(unfinished)})
-    unfinished.replace(path.with_name(f"{path.name}.before-{number:04}"))
+    try:
+        connection.execute(COPY, {"copy": str(unfinished)})
+        unfinished.replace(path.with_name(f"{path.name}.before-{number:04}"))
+    finally:
+        unfinished.unlink(missing_ok=True)
     for old in sorted(path.parent.glob(f"{path.name}.before-*"))[:-COPIES_KEPT]:
         old.unlink()

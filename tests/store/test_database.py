@@ -46,6 +46,21 @@ async def test_a_block_that_fails_leaves_nothing(database: Database) -> None:
     assert await balance(database) == {"balance": 0, "rows": 0}
 
 
+async def test_a_commit_that_fails_leaves_nothing_and_the_writer_whole(database: Database) -> None:
+    async def orphan() -> None:
+        async with database.transaction() as db:
+            await db.execute("CREATE TABLE parent (id INTEGER PRIMARY KEY)")
+            await db.execute("CREATE TABLE child (parent REFERENCES parent DEFERRABLE INITIALLY DEFERRED)")
+            await db.execute("INSERT INTO child VALUES (1)")
+
+    with pytest.raises(sqlite3.IntegrityError, match="FOREIGN KEY"):
+        await orphan()
+
+    await make_pairs(database)
+    async with database.read() as db:
+        assert await fetch_all(db, "SELECT name FROM sqlite_schema WHERE name IN ('parent', 'child')") == []
+
+
 async def test_hundreds_of_cancelled_requests_leave_the_writer_whole_and_nothing_half_written(
     database: Database,
 ) -> None:

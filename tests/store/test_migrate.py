@@ -92,6 +92,12 @@ def test_a_file_that_is_no_database_is_refused(path: Path, content: bytes) -> No
     assert path.read_bytes() == content
 
 
+async def test_a_place_where_no_file_can_be_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(DatabaseRefused, match="can not be opened: Is a directory"):
+        async with open_database(tmp_path):
+            pass
+
+
 async def test_a_database_of_another_program_is_left_alone(path: Path) -> None:
     with closing(sqlite3.connect(path)) as connection:
         connection.execute("CREATE TABLE moz_places (url TEXT)")
