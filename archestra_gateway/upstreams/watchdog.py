@@ -12,7 +12,7 @@ while read -r sign group; do
     [ "$sign" = + ] && rest="$rest $group"
     groups=$rest
 done
-for group in $groups; do kill -KILL -- "-$group"; done
+for group in $groups; do kill -s KILL -- "-$group"; done
 """
 
 
