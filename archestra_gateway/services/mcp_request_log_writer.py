@@ -110,7 +110,8 @@ class Writer:
         self._hurry.clear()
         left = len(self._queue)
         while left > 0:
-            await self._write(await self._next_rows(min(left, store.MOST_ROWS)))
+            if rows := await self._next_rows(min(left, store.MOST_ROWS)):
+                await self._write(rows)
             left -= store.MOST_ROWS
         self._answer(flushes)
         if self._flushes:

@@ -146,6 +146,15 @@ async def test_a_wrong_entry_does_not_take_its_neighbours_along(
     assert log.counters()["failed"] == 1
 
 
+async def test_a_wrong_entry_alone_does_not_stop_the_writer(log: RequestLog) -> None:
+    log.record(entry(1, request_body="text"))
+    assert (await log.list_page({}, 10))["data"] == []
+    log.record(entry(2))
+
+    assert (await log.get("request-2"))["request_id"] == "request-2"
+    assert log.counters() == {"waiting": 0, "written": 1, "overflowed": 0, "failed": 1}
+
+
 async def test_old_calls_are_forgotten(database: Database) -> None:
     log = RequestLog(database, Redactor(), RequestLogConfig(retention_days=2))
     for age in (0, 1, 3, 400):
