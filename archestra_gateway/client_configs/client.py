@@ -1,7 +1,7 @@
 """What a row of the client table says."""
 
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, Literal
 
 import attrs
 
@@ -40,7 +40,8 @@ class Instance:
 class Client:
     """A program that is connected by writing into its file; `http` is None when it can only start programs.
 
-    `new_file` is what a file of this client needs besides servers; `own_command` is its own program.
+    `new_file` is what a file of this client needs besides servers; `bare_url` is what a `url` without a type
+    means; `own_command` is a program of the client that adds servers.
     """
 
     id: str
@@ -51,6 +52,7 @@ class Client:
     http: Entry | None
     stdio: Entry
     new_file: str = ""
+    bare_url: Literal["http", "sse"] = "http"
     own_command: str | None = None
     must_be_quit: bool = False
     notes: tuple[str, ...] = ()

@@ -46,6 +46,7 @@ GEMINI_CLI = Client(
     section=MCP_SERVERS,
     http=HTTP_URL,
     stdio=COMMAND,
+    bare_url="sse",
     notes=("Gemini CLI shows the server as disabled until the folder that it runs in is trusted.",),
 )
 CODEX_CLI = Client(
@@ -117,6 +118,7 @@ QWEN_CODE = Client(
     section=MCP_SERVERS,
     http=HTTP_URL,
     stdio=COMMAND,
+    bare_url="sse",
 )
 AUGMENT = Client(
     id="augment",

@@ -117,6 +117,7 @@ CLINE = Client(
     section=MCP_SERVERS,
     http={**URL, "type": "streamableHttp", "disabled": False},
     stdio={**COMMAND, "type": "stdio", "disabled": False},
+    bare_url="sse",
 )
 CONTINUE = Client(
     id="continue",

@@ -68,8 +68,9 @@ def depth_present(document: Any, path: tuple[str, ...]) -> int:
 
 
 def is_empty(document: Any, path: tuple[str, ...]) -> bool:
-    """Whether an empty map or list stands at `path`."""
-    return _at(document, path) in ({}, [])
+    """Whether there is a member at `path` that holds nothing."""
+    parent = _at(document, path[:-1])
+    return isinstance(parent, Mapping) and path[-1] in parent and parent[path[-1]] in ({}, [], None)
 
 
 def without_empties(document: Any, path: tuple[str, ...]) -> Any:

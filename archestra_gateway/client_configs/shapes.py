@@ -41,15 +41,13 @@ def one(
 
 def editors(file: str) -> tuple[Instance, ...]:
     """A file of VS Code itself, in each of its kinds and in each of its profiles."""
-    kinds = tuple(
-        Instance(suffix, title, _user(folder, file), commands=(command,))
-        for suffix, title, folder, command in EDITORS
-    )
-    profiles = tuple(
-        Instance(f"{suffix}-profile", f"{title}, profile", _user(folder, f"profiles/*/{file}"), each=True)
-        for suffix, title, folder, _ in EDITORS
-    )
-    return kinds + profiles
+    kinds, profiles = [], []
+    for suffix, title, folder, command in EDITORS:
+        kind = title.removeprefix("VS Code").strip()
+        kinds.append(Instance(suffix, kind, _user(folder, file), commands=(command,)))
+        of_profile = _user(folder, f"profiles/*/{file}")
+        profiles.append(Instance(f"{suffix}-profile", f"{kind} profile".strip(), of_profile, each=True))
+    return (*kinds, *profiles)
 
 
 def extension(name: str, file: str, kinds: tuple[Editor, ...]) -> tuple[Instance, ...]:

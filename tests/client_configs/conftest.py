@@ -1,10 +1,14 @@
-"""Generated documents, and how many of them."""
+"""Generated documents and how many of them, homes of people, and what is written into their files."""
 
 import json
 from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
+
+from archestra_gateway.client_configs.entry import Bridge, Remote
+from archestra_gateway.client_configs.vault import Vault
 
 KEYS = ("mcpServers", "archestra", "a", "b", "c d", 'q"', "//", "é", "amp.mcpServers")
 ATOMS = ("null", "true", "-1.5e3", "0", '"text"', '"// not a comment"', '"\\u00e9 \\" , }"', '"{[/*"')
@@ -14,6 +18,9 @@ UNITS = ("  ", "    ", "\t", "")
 
 def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption("--documents", type=int, default=2500, help="generated documents in each fuzz test")
+    parser.addoption(
+        "--write-golden", action="store_true", help="write the golden files anew, to be reviewed"
+    )
 
 
 @pytest.fixture
@@ -25,6 +32,22 @@ def documents(request: pytest.FixtureRequest) -> int:
 def write_jsonc() -> Callable[[bytes], tuple[str, Any]]:
     """A document and its value, made from any bytes: each is one choice."""
     return lambda entropy: _Writer(iter(entropy)).document()
+
+
+@pytest.fixture
+def remote() -> Remote:
+    """The gateway's own server, as a client without a token gets it."""
+    return Remote("archestra", "http://localhost:54587/mcp")
+
+
+@pytest.fixture
+def bridge() -> Bridge:
+    return Bridge("archestra", "/usr/bin/archestra-gateway", ("mcp-stdio",))
+
+
+@pytest.fixture
+def vault(tmp_path: Path) -> Vault:
+    return Vault(tmp_path / "data", kept=5)
 
 
 class _Writer:

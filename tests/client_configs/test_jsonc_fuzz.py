@@ -139,7 +139,7 @@ def test_what_is_not_json_is_refused_and_never_crashes(documents: int, write_jso
 
 
 def _without(written: str, text: str) -> str:
-    """`written` without the stretch that `text` does not have, when that stretch replaced only white space or null."""
+    """`written` with the one stretch taken back in which it differs; it replaced white space or null."""
     change = edit.between(text, written)
     kept = change.before.strip(" \t\r\n,")
     assert kept in ("", "null") or kept in change.after
