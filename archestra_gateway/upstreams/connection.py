@@ -9,10 +9,9 @@ from httptools import HttpParserError, HttpParserUpgrade, HttpResponseParser
 
 from archestra_gateway.errors import UpstreamError
 from archestra_gateway.upstreams.origin import Origin, StreamedBody
-from archestra_gateway.upstreams.response import Response
+from archestra_gateway.upstreams.response import MAX_HEAD, Response
 
 HIGH_WATER = 64 * 1024
-MAX_HEAD = 64 * 1024
 
 
 class Connection(asyncio.Protocol):

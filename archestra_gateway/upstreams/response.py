@@ -11,6 +11,7 @@ if TYPE_CHECKING:
     from archestra_gateway.upstreams.connection import Connection
 
 BODILESS = frozenset({204, 304})
+MAX_HEAD = 64 * 1024
 FRAMING = frozenset({"content-length", "transfer-encoding"})
 
 
@@ -23,6 +24,7 @@ class Response:
     __slots__ = (
         "_chunks",
         "_has_framing",
+        "_head_size",
         "_method",
         "_waiter",
         "buffered",
@@ -50,6 +52,7 @@ class Response:
         self.upload: asyncio.Task[None] | None = None
         self._method = method
         self._has_framing = False
+        self._head_size = 0
         self._chunks: list[bytes] = []
         self._waiter: asyncio.Future[None] | None = None
 
@@ -136,6 +139,7 @@ class Response:
 
     def on_header(self, name: bytes, value: bytes) -> None:
         if not self.has_head:
+            self._head_size += len(name) + len(value)
             self.headers.append((name.decode("latin-1"), _text(value)))
 
     def on_headers_complete(self) -> None:
@@ -143,6 +147,9 @@ class Response:
             return
         self.status = self.connection.parsed_status()
         if self.status < 200:
+            return
+        if self._head_size > MAX_HEAD:
+            self.fail(UpstreamError(f"The upstream sends headers of more than {MAX_HEAD} bytes"))
             return
         framing = [(name, value) for name, value in self.headers if name.lower() in FRAMING]
         if any(name.lower() == "transfer-encoding" and value.lower() != "chunked" for name, value in framing):

@@ -71,8 +71,8 @@ class Seen:
 
 
 async def relay(request: web.Request, send: Send, seen: Seen) -> web.StreamResponse:
-    """An error raised before the answer has begun becomes an answer of ours; a later one cuts the connection
-    (both in envelope.errors), because a broken answer must not look like a whole one.
+    """What goes wrong before the answer has begun is raised and becomes an answer of ours. Later the client's
+    connection is cut as well, because a broken answer must not look like a whole one.
     """
     headers = forwardable(request.headers.items(), NOT_FOR_UPSTREAM, "sec-")
     async with await send(headers, await _body(request, seen.request_body)) as response:
@@ -98,11 +98,16 @@ async def _as_it_comes(
     answer = web.StreamResponse(status=response.status, reason=response.reason, headers=CIMultiDict(headers))
     if (length := response.content_length) is not None:
         answer.content_length = length
-    await answer.prepare(request)
     tap, write = kept.add, answer.write
-    async for chunk in response:
-        tap(chunk)
-        await write(chunk)
+    try:
+        await answer.prepare(request)
+        async for chunk in response:
+            tap(chunk)
+            await write(chunk)
+    except BaseException:
+        if request.transport is not None:
+            request.transport.abort()
+        raise
     return answer
 
 
@@ -124,7 +129,7 @@ async def _tapped(chunks: AsyncIterator[bytes], kept: Kept) -> AsyncIterator[byt
 
 
 def forwardable(headers: Iterable[tuple[str, str]], dropped: frozenset[str], prefix: str) -> Pairs:
-    """The headers that pass: none of `dropped`, none that begins with `prefix`, none that `Connection` names."""
+    """The headers that pass: none of `dropped`, none that begins so, none that `Connection` names."""
     lowered = [(name.lower(), name, value) for name, value in headers]
     for name, _, value in lowered:
         if name == "connection" and value.lower() not in ("keep-alive", "close"):
