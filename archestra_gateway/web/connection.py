@@ -55,7 +55,7 @@ class Connection(RequestHandler):
         self._heard = self._loop.time()
         if not self._awaits_head():
             self._head_since = None
-        elif self._head_since is None:
+        elif data and self._head_since is None:
             self._head_since = self._heard
 
     def is_another_user(self) -> bool:
@@ -174,6 +174,7 @@ class Runner(web.AppRunner):
 
     def __init__(self, app: web.Application) -> None:
         self._limits = app[keys.CONFIG].server
+        self._sweeper: asyncio.Task[None] | None = None
         super().__init__(
             app,
             access_log=None,
@@ -195,9 +196,10 @@ class Runner(web.AppRunner):
         try:
             await super().cleanup()
         finally:
-            self._sweeper.cancel()
-            with contextlib.suppress(asyncio.CancelledError):
-                await self._sweeper
+            if self._sweeper is not None:  # None when the setup failed
+                self._sweeper.cancel()
+                with contextlib.suppress(asyncio.CancelledError):
+                    await self._sweeper
 
     async def _make_server(self) -> Server:
         plain = await super()._make_server()
