@@ -5,9 +5,7 @@ import contextlib
 import json
 import logging
 import os
-import resource
 import socket
-import sys
 from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
 from ipaddress import ip_address
@@ -19,7 +17,7 @@ from archestra_gateway import __version__, keys, timestamp
 from archestra_gateway import log as logs
 from archestra_gateway.app import create_app
 from archestra_gateway.config import Config
-from archestra_gateway.daemon import instance, systemd
+from archestra_gateway.daemon import instance, process, systemd
 from archestra_gateway.daemon.instance import Instance
 from archestra_gateway.daemon.listen import BACKLOG, listen
 from archestra_gateway.daemon.stop import Stop
@@ -29,14 +27,14 @@ from archestra_gateway.web.connection import Runner
 log = logging.getLogger(__name__)
 
 CLEANUP_GRACE = 5.0
-OPEN_FILES = 65536
 
 
 def run(config: Config, environment: Mapping[str, str], parent: int | None = None) -> None:
     """Returns after a clean stop; with `parent`, also when that process is gone. Raises CommandError."""
+    process.fill_standard_descriptors()
     logs.set_up(config.log, logs.Redactor())
     data_dir.prepare(config.server.data_dir)
-    _raise_open_files()
+    process.raise_open_files()
     with instance.hold(config.server.data_dir) as lock:
         me = Instance(os.getpid(), __version__, timestamp.now(), str(config.server.data_dir))
         lock.publish(me)
@@ -51,7 +49,7 @@ def run(config: Config, environment: Mapping[str, str], parent: int | None = Non
 
         def announce() -> None:
             lock.publish(me)
-            _announce(me, as_json=config.server.port == 0 or not sys.stdout.isatty())
+            _announce(me, as_json=config.server.port == 0 or not os.isatty(process.STDOUT))
 
         with asyncio.Runner(loop_factory=_loop_factory()) as loop:
             loop.run(_live(opened, sockets, environment, announce, parent))
@@ -123,7 +121,7 @@ def _announce(me: Instance, *, as_json: bool) -> None:
     if as_json:
         with contextlib.suppress(OSError):
             # Unbuffered: when the reader has gone, Python would complain about the rest at the end.
-            os.write(sys.stdout.fileno(), json.dumps({"listening": attrs.asdict(me)}).encode() + b"\n")
+            os.write(process.STDOUT, json.dumps({"listening": attrs.asdict(me)}).encode() + b"\n")
 
 
 def _loop_factory() -> Callable[[], asyncio.AbstractEventLoop] | None:
@@ -132,12 +130,3 @@ def _loop_factory() -> Callable[[], asyncio.AbstractEventLoop] | None:
     except ImportError:
         return None
     return uvloop.new_event_loop
-
-
-def _raise_open_files() -> None:
-    """A stream takes two descriptors, and the usual soft limit is 1024 (macOS: 256)."""
-    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    wanted = OPEN_FILES if hard == resource.RLIM_INFINITY else min(hard, OPEN_FILES)
-    if soft != resource.RLIM_INFINITY and soft < wanted:
-        with contextlib.suppress(ValueError, OSError):
-            resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))

@@ -91,13 +91,15 @@ def run(environment: dict[str, str]) -> Run:
 
 @pytest.fixture
 def start(environment: dict[str, str]) -> Iterator[Start]:
-    """A daemon that listens, on a free port unless `--port` is among the words."""
+    """A daemon that listens; without a port it finds its own."""
     with ExitStack() as ends:
 
-        def start_daemon(*words: str, before: tuple[str, ...] = (), **options: Any) -> Daemon:
-            port = () if "--port" in words else ("--port", "0")
+        def start_daemon(
+            *words: str, port: int | None = 0, before: tuple[str, ...] = (), **options: Any
+        ) -> Daemon:
+            flag = () if port is None else ("--port", str(port))
             process = subprocess.Popen(
-                [*before, *COMMAND, "serve", *port, *words],
+                [*before, *COMMAND, "serve", *flag, *words],
                 env=environment,
                 cwd=ROOT,
                 stdout=subprocess.PIPE,

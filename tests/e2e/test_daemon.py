@@ -4,12 +4,14 @@ import json
 import os
 import signal
 import socket
+import subprocess
 import sys
 import time
 from pathlib import Path
 
 import pytest
 
+ROOT = Path(__file__).parent.parent.parent
 LINGERING = """
 import subprocess, sys, time
 child = subprocess.Popen(sys.argv[1:])
@@ -54,12 +56,15 @@ def test_localhost_is_ours_in_both_families(start) -> None:
     assert [daemon.status_of("/healthz", host) for host in ("127.0.0.1", "::1")] == [200, 200]
 
 
-def test_the_base_url_names_the_port(start, environment, low_port) -> None:
-    environment["ARCHESTRA_SERVER_BASE_URL"] = f"http://localhost:{low_port}"
+def test_the_base_url_says_where_to_listen(start, environment, low_port) -> None:
+    environment["ARCHESTRA_SERVER_BASE_URL"] = f"http://gateway.localhost:{low_port}"
 
-    daemon = start("--port", str(low_port))
+    daemon = start(port=None)
 
-    assert (daemon.port, daemon.listening["url"]) == (low_port, f"http://localhost:{low_port}")
+    assert (daemon.port, daemon.listening["url"]) == (low_port, f"http://gateway.localhost:{low_port}")
+    assert daemon.status_of("/healthz") == 200
+    with daemon.request("/healthz", Host=f"gateway.localhost:{low_port}") as answer:
+        assert answer.status == 200
 
 
 def test_status_and_stop_find_it(start, run) -> None:
@@ -110,7 +115,7 @@ def test_a_port_held_by_another_program_is_refused_with_its_name(run, low_port) 
 
 
 def test_a_port_held_by_another_gateway_is_refused_with_its_data(start, run, low_port, tmp_path) -> None:
-    daemon = start("--port", str(low_port))
+    daemon = start(port=low_port)
 
     refused = run("serve", "--port", str(low_port), "--data-dir", str(tmp_path / "other"))
 
@@ -171,6 +176,17 @@ def test_it_outlives_a_closed_terminal(start) -> None:
     daemon.process.send_signal(signal.SIGHUP)
 
     assert daemon.status_of("/healthz") == 200
+
+
+def test_it_runs_without_standard_streams(environment, run) -> None:
+    closed = f"{sys.executable} -m archestra_gateway serve --port 0 <&- >&- 2>&-"
+    with subprocess.Popen(["/bin/sh", "-c", f"exec {closed}"], env=environment, cwd=ROOT) as process:
+        while (found := run("status")).returncode != 0:
+            assert process.poll() is None
+        process.terminate()
+
+    assert f"pid {process.pid}" in found.stdout
+    assert process.returncode == 0
 
 
 def test_control_c_is_a_clean_stop(start) -> None:
