@@ -106,12 +106,6 @@ class _Writer:
     def gap(self, depth: int) -> str:
         if self.is_plain:
             return ""
-        options = ("", " ", self.newline + self.unit * depth, "  ")
-        if self.has_comments:
-            options += (
-                f" // x }} ,{self.newline}",
-                "/* a, { */",
-                f"/* {self.newline} */",
-                f"//{self.newline}",
-            )
-        return self.choose(options)
+        spaces = ["", " ", self.newline + self.unit * depth, "  "]
+        comments = [f" // x }} ,{self.newline}", "/* a, { */", f"/* {self.newline} */", f"//{self.newline}"]
+        return str(self.choose(spaces + comments if self.has_comments else spaces))
