@@ -40,8 +40,6 @@ def main() -> None:
         _fail(error.code, str(error))
     except GatewayError as error:
         _fail(ExitCode.FAILED, error.message)
-    except KeyboardInterrupt:
-        sys.exit(ExitCode.INTERRUPTED)
 
 
 def _fail(code: ExitCode, *sentences: str) -> None:

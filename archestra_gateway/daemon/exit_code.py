@@ -15,7 +15,6 @@ class ExitCode(IntEnum):
     DATA_DIR = 6
     CONFIG = 78
     """EX_CONFIG of sysexits.h."""
-    INTERRUPTED = 130
 
 
 class CommandError(Exception):
