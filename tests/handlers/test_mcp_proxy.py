@@ -17,11 +17,11 @@ def tool(name: str, identifier: Any = 1, **arguments: Any) -> dict[str, Any]:
     return {"jsonrpc": "2.0", "id": identifier, "method": "tools/call", "params": params}
 
 
-async def test_a_bare_call_without_an_id_is_answered(http: TestClient, files: str) -> None:
+async def test_a_bare_call_without_an_id_is_answered(client: TestClient, files: str) -> None:
     message = tool("echo", text="hello")
     del message["id"]
 
-    answer = await http.post(f"/mcp_proxy/{files}", json=message)
+    answer = await client.post(f"/mcp_proxy/{files}", json=message)
 
     assert answer.status == 200
     assert await answer.json() == {
@@ -32,23 +32,23 @@ async def test_a_bare_call_without_an_id_is_answered(http: TestClient, files: st
 
 
 @pytest.mark.parametrize("identifier", ["1", 1, 1.5, "x y", -7, 12345678901234567890123])
-async def test_an_id_comes_back_as_it_was(http: TestClient, files: str, identifier: Any) -> None:
-    answer = await http.post(f"/mcp_proxy/{files}", json=tool("echo", identifier))
+async def test_an_id_comes_back_as_it_was(client: TestClient, files: str, identifier: Any) -> None:
+    answer = await client.post(f"/mcp_proxy/{files}", json=tool("echo", identifier))
 
     assert f'"id":{json.dumps(identifier)}' in await answer.text()
 
 
-async def test_clients_with_the_same_ids_get_their_own_answers(http: TestClient, files: str) -> None:
+async def test_clients_with_the_same_ids_get_their_own_answers(client: TestClient, files: str) -> None:
     answers = await asyncio.gather(
-        *(http.post(f"/mcp_proxy/{files}", json=tool("echo", 1, text=f"client {n}")) for n in range(50))
+        *(client.post(f"/mcp_proxy/{files}", json=tool("echo", 1, text=f"client {n}")) for n in range(50))
     )
 
     texts = [(await answer.json())["result"]["content"][0]["text"] for answer in answers]
     assert texts == [f"client {n}" for n in range(50)]
 
 
-async def test_a_notification_is_taken(http: TestClient, files: str) -> None:
-    answer = await http.post(
+async def test_a_notification_is_taken(client: TestClient, files: str) -> None:
+    answer = await client.post(
         f"/mcp_proxy/{files}", json={"jsonrpc": "2.0", "method": "notifications/initialized"}
     )
 
@@ -77,9 +77,9 @@ async def test_a_notification_is_taken(http: TestClient, files: str) -> None:
     ],
 )
 async def test_what_is_no_message_is_refused(
-    http: TestClient, files: str, body: bytes, status: int, number: int, says: str
+    client: TestClient, files: str, body: bytes, status: int, number: int, says: str
 ) -> None:
-    answer = await http.post(f"/mcp_proxy/{files}", data=body, headers={"Content-Type": "application/json"})
+    answer = await client.post(f"/mcp_proxy/{files}", data=body, headers={"Content-Type": "application/json"})
 
     error = (await answer.json())["error"]
     assert (answer.status, error["code"]) == (status, number)
@@ -87,8 +87,8 @@ async def test_what_is_no_message_is_refused(
     assert error["data"]["error"]["code"] == "INVALID_REQUEST"
 
 
-async def test_a_server_that_does_not_exist_is_404(http: TestClient) -> None:
-    answer = await http.post("/mcp_proxy/nobody", json=tool("echo", "mine"))
+async def test_a_server_that_does_not_exist_is_404(client: TestClient) -> None:
+    answer = await client.post("/mcp_proxy/nobody", json=tool("echo", "mine"))
 
     assert answer.status == 404
     assert await answer.json() == {
@@ -108,10 +108,10 @@ async def test_a_server_that_does_not_exist_is_404(http: TestClient) -> None:
     }
 
 
-async def test_a_server_that_does_not_start_says_why(http: TestClient, install: Any, fake: Any) -> None:
+async def test_a_server_that_does_not_start_says_why(client: TestClient, install: Any, fake: Any) -> None:
     await install("broken", fake("--crash"))
 
-    answer = await http.post("/mcp_proxy/broken", json=tool("echo"))
+    answer = await client.post("/mcp_proxy/broken", json=tool("echo"))
 
     error = (await answer.json())["error"]
     assert answer.status == 502
@@ -123,11 +123,11 @@ async def test_a_server_that_does_not_start_says_why(http: TestClient, install: 
 
 
 async def test_a_server_that_refuses_to_initialize_says_why(
-    http: TestClient, install: Any, fake: Any
+    client: TestClient, install: Any, fake: Any
 ) -> None:
     await install("proud", fake("--refuse"))
 
-    answer = await http.post("/mcp_proxy/proud", json=tool("echo"))
+    answer = await client.post("/mcp_proxy/proud", json=tool("echo"))
 
     assert (await answer.json())["error"][
         "message"
@@ -135,70 +135,72 @@ async def test_a_server_that_refuses_to_initialize_says_why(
 
 
 @pytest.mark.parametrize("mcp", [McpConfig(start_timeout=0.3)])
-async def test_a_server_that_never_initializes_is_given_up(http: TestClient, install: Any, fake: Any) -> None:
+async def test_a_server_that_never_initializes_is_given_up(
+    client: TestClient, install: Any, fake: Any
+) -> None:
     await install("mute", fake("--mute"))
 
-    answer = await http.post("/mcp_proxy/mute", json=tool("echo"))
+    answer = await client.post("/mcp_proxy/mute", json=tool("echo"))
 
     assert answer.status == 504
     assert (await answer.json())["error"]["code"] == -32001
 
 
-async def test_after_a_death_in_the_middle_the_next_call_works(http: TestClient, files: str) -> None:
-    died = await http.post(f"/mcp_proxy/{files}", json=tool("crash"))
-    next_one = await http.post(f"/mcp_proxy/{files}", json=tool("echo", text="alive"))
+async def test_after_a_death_in_the_middle_the_next_call_works(client: TestClient, files: str) -> None:
+    died = await client.post(f"/mcp_proxy/{files}", json=tool("crash"))
+    next_one = await client.post(f"/mcp_proxy/{files}", json=tool("echo", text="alive"))
 
     assert died.status == 502
     assert (await died.json())["error"]["data"]["error"]["details"]["exit_code"] == 3
     assert (await next_one.json())["result"]["content"][0]["text"] == "alive"
 
 
-async def test_a_large_result_arrives_whole(http: TestClient, files: str) -> None:
-    answer = await http.post(f"/mcp_proxy/{files}", json=tool("big", size=4_000_000))
+async def test_a_large_result_arrives_whole(client: TestClient, files: str) -> None:
+    answer = await client.post(f"/mcp_proxy/{files}", json=tool("big", size=4_000_000))
 
     assert len((await answer.json())["result"]["content"][0]["text"]) == 4_000_000
 
 
-async def test_nobody_stands_behind_a_bare_call_to_answer_a_server(http: TestClient, files: str) -> None:
-    sampled = await http.post(f"/mcp_proxy/{files}", json=tool("sample"))
-    pinged = await http.post(f"/mcp_proxy/{files}", json=tool("ping_client"))
+async def test_nobody_stands_behind_a_bare_call_to_answer_a_server(client: TestClient, files: str) -> None:
+    sampled = await client.post(f"/mcp_proxy/{files}", json=tool("sample"))
+    pinged = await client.post(f"/mcp_proxy/{files}", json=tool("ping_client"))
 
     assert "-32601" in await sampled.text()
     assert json.loads((await pinged.json())["result"]["content"][0]["text"]) == {"result": {}}
 
 
-async def test_progress_of_a_bare_call_is_streamed(http: TestClient, files: str, read_events: Any) -> None:
+async def test_progress_of_a_bare_call_is_streamed(client: TestClient, files: str, read_events: Any) -> None:
     message = tool("progress", steps=2)
     message["params"]["_meta"] = {"progressToken": "mine"}
 
-    answer = await http.post(f"/mcp_proxy/{files}", json=message, headers={"Accept": "text/event-stream"})
+    answer = await client.post(f"/mcp_proxy/{files}", json=message, headers={"Accept": "text/event-stream"})
 
     said = [event async for event in read_events(answer)]
     assert [event.get("params", {}).get("progressToken") for event in said] == ["mine", "mine", None]
     assert said[-1]["result"]["content"][0]["text"] == "done"
 
 
-async def test_a_bare_client_that_leaves_cancels_its_call(http: TestClient, files: str) -> None:
-    leaving = asyncio.create_task(http.post(f"/mcp_proxy/{files}", json=tool("slow", seconds=30)))
-    await http.post(f"/mcp_proxy/{files}", json=tool("echo"))
+async def test_a_bare_client_that_leaves_cancels_its_call(client: TestClient, files: str) -> None:
+    leaving = asyncio.create_task(client.post(f"/mcp_proxy/{files}", json=tool("slow", seconds=30)))
+    await client.post(f"/mcp_proxy/{files}", json=tool("echo"))
 
     leaving.cancel()
 
     async with asyncio.timeout(5):
         while (
             "the client left"
-            not in await (await http.post(f"/mcp_proxy/{files}", json=tool("cancelled"))).text()
+            not in await (await client.post(f"/mcp_proxy/{files}", json=tool("cancelled"))).text()
         ):
             await asyncio.sleep(0.02)
 
 
-async def test_a_new_era_client_is_told_to_fall_back(http: TestClient, files: str) -> None:
-    by_header = await http.post(
+async def test_a_new_era_client_is_told_to_fall_back(client: TestClient, files: str) -> None:
+    by_header = await client.post(
         f"/mcp_proxy/{files}", json=tool("echo"), headers={"MCP-Protocol-Version": "2026-07-28"}
     )
     message = tool("echo")
     message["params"]["_meta"] = {"io.modelcontextprotocol/protocolVersion": "2026-07-28"}
-    by_meta = await http.post(f"/mcp_proxy/{files}", json=message)
+    by_meta = await client.post(f"/mcp_proxy/{files}", json=message)
 
     for answer in (by_header, by_meta):
         error = (await answer.json())["error"]
@@ -207,14 +209,14 @@ async def test_a_new_era_client_is_told_to_fall_back(http: TestClient, files: st
         assert error["data"]["supported"][0] == "2025-11-25"
 
 
-async def test_every_call_is_logged(http: TestClient, files: str, gateway_app: web.Application) -> None:
-    answer = await http.post(
+async def test_every_call_is_logged(client: TestClient, files: str, app: web.Application) -> None:
+    answer = await client.post(
         f"/mcp_proxy/{files}",
         json=tool("echo", text="hi"),
         headers={"X-Session-Id": "s1", "X-Client-Name": "me"},
     )
 
-    page = await gateway_app[keys.REQUEST_LOG].list_page({}, 10)
+    page = await app[keys.REQUEST_LOG].list_page({}, 10)
     row = page["data"][0]
     assert {key: row[key] for key in ("server_name", "method", "tool_name", "status_code", "session_id")} == {
         "server_name": "files",
@@ -224,18 +226,18 @@ async def test_every_call_is_logged(http: TestClient, files: str, gateway_app: w
         "session_id": "s1",
     }
     assert row["error_message"] is None
-    whole = await gateway_app[keys.REQUEST_LOG].get(row["request_id"])
+    whole = await app[keys.REQUEST_LOG].get(row["request_id"])
     assert json.loads(whole["request_body"])["params"]["arguments"] == {"text": "hi"}
     assert json.loads(whole["response_body"]) == await answer.json()
 
 
 async def test_a_call_that_failed_is_logged_as_failed(
-    http: TestClient, files: str, gateway_app: web.Application
+    client: TestClient, files: str, app: web.Application
 ) -> None:
-    await http.post(f"/mcp_proxy/{files}", json=tool("no-such-tool"))
-    await http.post(f"/mcp_proxy/{files}", json=tool("crash"))
+    await client.post(f"/mcp_proxy/{files}", json=tool("no-such-tool"))
+    await client.post(f"/mcp_proxy/{files}", json=tool("crash"))
 
-    rows = (await gateway_app[keys.REQUEST_LOG].list_page({}, 10))["data"]
+    rows = (await app[keys.REQUEST_LOG].list_page({}, 10))["data"]
     assert [(row["status_code"], row["error_message"].split(".")[0]) for row in rows] == [
         (502, "The MCP server files ended with exit code 3"),
         (200, "Unknown tool no-such-tool"),

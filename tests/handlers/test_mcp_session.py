@@ -17,45 +17,45 @@ async def text(answer: Any) -> str:
 
 
 async def test_every_session_has_a_server_process_of_its_own(
-    files: str, open_session: Any, http: TestClient
+    files: str, open_session: Any, client: TestClient
 ) -> None:
     one, other = await open_session(files), await open_session(files)
 
     pids = {json.loads(await text(await session.call("environment")))["pid"] for session in (one, other)}
 
     assert len(pids) == 2
-    server = await (await http.get(f"/api/mcp_server/{files}")).json()
+    server = await (await client.get(f"/api/mcp_server/{files}")).json()
     assert server["status"]["sessions"] == 2
 
 
 async def test_a_session_id_is_known_to_its_server_only(
-    http: TestClient, files: str, open_session: Any, install: Any, fake: Any
+    client: TestClient, files: str, open_session: Any, install: Any, fake: Any
 ) -> None:
     await install("other", fake())
     session = await open_session(files)
 
     for server in ("other", files):
-        answer = await http.post(
+        answer = await client.post(
             f"/mcp_proxy/{server}",
             json={"jsonrpc": "2.0", "id": 9, "method": "ping"},
             headers={"Mcp-Session-Id": session.id if server == "other" else "unknown"},
         )
         assert answer.status == 404
         assert (await answer.json())["id"] == 9
-    assert (await http.get(f"/mcp_proxy/{files}", headers={"Mcp-Session-Id": "unknown"})).status == 404
-    assert (await http.delete(f"/mcp_proxy/{files}", headers={"Mcp-Session-Id": "unknown"})).status == 404
+    assert (await client.get(f"/mcp_proxy/{files}", headers={"Mcp-Session-Id": "unknown"})).status == 404
+    assert (await client.delete(f"/mcp_proxy/{files}", headers={"Mcp-Session-Id": "unknown"})).status == 404
 
 
 async def test_a_deleted_session_is_over_and_its_process_too(
-    http: TestClient, files: str, open_session: Any
+    client: TestClient, files: str, open_session: Any
 ) -> None:
     session = await open_session(files)
 
-    deleted = await http.delete(f"/mcp_proxy/{files}", headers=session.headers)
+    deleted = await client.delete(f"/mcp_proxy/{files}", headers=session.headers)
 
     assert deleted.status == 204
     assert (await session.call("echo")).status == 404
-    status = (await (await http.get(f"/api/mcp_server/{files}")).json())["status"]
+    status = (await (await client.get(f"/api/mcp_server/{files}")).json())["status"]
     assert (status["state"], status["sessions"], status["pid"]) == ("stopped", 0, None)
 
 
@@ -88,7 +88,7 @@ async def test_a_question_of_the_server_goes_to_the_client_that_caused_it(
 
 
 async def test_without_an_open_call_a_question_goes_down_the_get_stream(
-    files: str, open_session: Any, http: TestClient
+    files: str, open_session: Any, client: TestClient
 ) -> None:
     session = await open_session(files)
     stream = await session.stream()
@@ -99,7 +99,7 @@ async def test_without_an_open_call_a_question_goes_down_the_get_stream(
         "params": {"name": "sample", "arguments": {}},
     }
     asking = asyncio.create_task(
-        http.post(
+        client.post(
             f"/mcp_proxy/{files}",
             json=message,
             headers={"Mcp-Session-Id": session.id, "Accept": "application/json"},
@@ -148,7 +148,7 @@ async def test_a_cancelled_call_ends_and_its_server_hears_of_it(files: str, open
 
 
 async def test_a_client_that_leaves_a_session_does_not_cancel(
-    files: str, open_session: Any, gateway_app: web.Application
+    files: str, open_session: Any, app: web.Application
 ) -> None:
     session = await open_session(files)
     leaving = asyncio.create_task(session.call("slow", "a", seconds=0.3))
@@ -156,7 +156,7 @@ async def test_a_client_that_leaves_a_session_does_not_cancel(
 
     leaving.cancel()
 
-    log = gateway_app[keys.REQUEST_LOG]
+    log = app[keys.REQUEST_LOG]
     async with asyncio.timeout(5):
         while "slow" not in [row["tool_name"] for row in (await log.list_page({}, 10))["data"]]:
             await asyncio.sleep(0.02)
@@ -172,24 +172,24 @@ async def test_a_client_that_leaves_a_session_does_not_cancel(
 
 @pytest.mark.parametrize("tool", ["change_tools", "update_resource"])
 async def test_what_a_server_says_about_itself_reaches_all_of_its_sessions(
-    files: str, open_session: Any, http: TestClient, tool: str
+    files: str, open_session: Any, client: TestClient, tool: str
 ) -> None:
     streams = [await (await open_session(files)).stream() for _ in range(2)]
 
     message = {"jsonrpc": "2.0", "id": 5, "method": "tools/call", "params": {"name": tool}}
-    await http.post(f"/mcp_proxy/{files}", json=message)
+    await client.post(f"/mcp_proxy/{files}", json=message)
 
     heard = [(await anext(stream))["method"] for stream in streams]
     assert heard in (["notifications/tools/list_changed"] * 2, ["notifications/resources/updated"] * 2)
 
 
 async def test_what_nobody_could_hear_waits_for_the_stream(
-    files: str, open_session: Any, http: TestClient
+    files: str, open_session: Any, client: TestClient
 ) -> None:
     session = await open_session(files)
 
     message = {"jsonrpc": "2.0", "id": 5, "method": "tools/call", "params": {"name": "change_tools"}}
-    await http.post(f"/mcp_proxy/{files}", json=message)
+    await client.post(f"/mcp_proxy/{files}", json=message)
 
     assert (await anext(await session.stream()))["method"] == "notifications/tools/list_changed"
 
@@ -206,10 +206,10 @@ async def test_a_new_stream_takes_the_place_of_the_old_one(files: str, open_sess
 
 
 @pytest.mark.parametrize("mcp", [McpConfig(keep_alive=0.05)])
-async def test_a_quiet_stream_is_kept_open(files: str, open_session: Any, http: TestClient) -> None:
+async def test_a_quiet_stream_is_kept_open(files: str, open_session: Any, client: TestClient) -> None:
     session = await open_session(files)
 
-    answer = await http.get(f"/mcp_proxy/{files}", headers=session.headers)
+    answer = await client.get(f"/mcp_proxy/{files}", headers=session.headers)
 
     assert (await answer.content.readline()).startswith(b":")
 
@@ -229,14 +229,14 @@ async def test_a_session_whose_server_died_is_over(files: str, open_session: Any
 
 
 async def test_a_server_that_can_not_start_tells_the_initializing_client(
-    http: TestClient, install: Any, fake: Any
+    client: TestClient, install: Any, fake: Any
 ) -> None:
     await install("refusing", fake("--refuse"))
     await install("crashing", fake("--crash"))
     message = {"jsonrpc": "2.0", "id": 0, "method": "initialize", "params": {}}
 
-    refused = await http.post("/mcp_proxy/refusing", json=message)
-    crashed = await http.post("/mcp_proxy/crashing", json=message)
+    refused = await client.post("/mcp_proxy/refusing", json=message)
+    crashed = await client.post("/mcp_proxy/crashing", json=message)
 
     assert (await refused.json())["error"] == {"code": -32602, "message": "not today"}
     assert "no configuration found" in (await crashed.json())["error"]["message"]
@@ -246,13 +246,13 @@ async def test_a_server_that_can_not_start_tells_the_initializing_client(
 
 @pytest.mark.parametrize("mcp", [McpConfig(idle_timeout=0.2)])
 async def test_an_idle_session_is_ended_and_an_open_stream_keeps_it(
-    files: str, open_session: Any, http: TestClient
+    files: str, open_session: Any, client: TestClient
 ) -> None:
     listening, idle = await open_session(files), await open_session(files)
-    stream = await http.get(f"/mcp_proxy/{files}", headers=listening.headers)
+    stream = await client.get(f"/mcp_proxy/{files}", headers=listening.headers)
 
     async with asyncio.timeout(5):
-        while (await (await http.get(f"/api/mcp_server/{files}")).json())["status"]["sessions"] == 2:
+        while (await (await client.get(f"/api/mcp_server/{files}")).json())["status"]["sessions"] == 2:
             await asyncio.sleep(0.05)
 
     assert (await idle.call("echo")).status == 404
@@ -262,7 +262,7 @@ async def test_an_idle_session_is_ended_and_an_open_stream_keeps_it(
 
 @pytest.mark.parametrize("mcp", [McpConfig(max_children=2)])
 async def test_the_idlest_process_makes_room_and_busy_ones_do_not(
-    files: str, open_session: Any, http: TestClient
+    files: str, open_session: Any, client: TestClient
 ) -> None:
     first, second = await open_session(files), await open_session(files)
     third = await open_session(files)
@@ -270,7 +270,7 @@ async def test_the_idlest_process_makes_room_and_busy_ones_do_not(
     assert (await first.call("echo")).status == 404
     streams = [await session.stream() for session in (second, third)]
     message = {"jsonrpc": "2.0", "id": 5, "method": "tools/call", "params": {"name": "echo"}}
-    refused = await http.post(f"/mcp_proxy/{files}", json=message)
+    refused = await client.post(f"/mcp_proxy/{files}", json=message)
 
     assert refused.status == 503
     assert "mcp.max_children" in (await refused.json())["error"]["message"]
@@ -278,10 +278,10 @@ async def test_the_idlest_process_makes_room_and_busy_ones_do_not(
 
 
 async def test_the_end_of_the_gateway_does_not_wait_for_open_streams(
-    files: str, open_session: Any, http: TestClient, gateway_app: web.Application
+    files: str, open_session: Any, client: TestClient, app: web.Application
 ) -> None:
     stream = await (await open_session(files)).stream()
 
-    gateway_app[keys.STOPPING].set()
+    app[keys.STOPPING].set()
 
     assert [message async for message in stream] == []
