@@ -62,7 +62,7 @@ class Remote:
         if self._session_id is not None:
             with contextlib.suppress(aiohttp.ClientError, TimeoutError):
                 async with asyncio.timeout(FAREWELL):
-                    async with self._http.delete(self._server.url, headers=self._headers()):
+                    async with self._http.delete(self._server.url, headers=self._headers(self._session_id)):
                         pass
 
     async def _deliver(self, call: Call, text: bytes) -> None:
@@ -75,11 +75,12 @@ class Remote:
 
     async def _exchange(self, call: Call | None, text: bytes) -> bool:
         """One POST and all of its answer; False when the server does not know our session any more."""
+        session_id = None if call is not None and call.message is self._opening else self._session_id
         try:
             async with self._http.post(
-                self._server.url, data=text, headers=self._headers(), allow_redirects=False
+                self._server.url, data=text, headers=self._headers(session_id), allow_redirects=False
             ) as response:
-                if response.status == 404 and self._session_id is not None:
+                if response.status == 404 and session_id is not None:
                     return False
                 await self._take(call, response)
                 return True
@@ -93,7 +94,8 @@ class Remote:
         self._check(response)
         if call is None:
             return
-        self._session_id = response.headers.get("Mcp-Session-Id", self._session_id)
+        if call.message is self._opening:
+            self._session_id = response.headers.get("Mcp-Session-Id")
         try:
             if response.content_type == "text/event-stream":
                 await self._take_events(call, response)
@@ -142,14 +144,13 @@ class Remote:
         async with self._reopening:
             if self._session_id != stale or self._opening is None:
                 return
-            self._session_id = self._version = None
             await self.call(Call(self._opening, is_own=True))
             await self.send(jsonrpc.notification(mcp.INITIALIZED))
 
-    def _headers(self) -> dict[str, str]:
+    def _headers(self, session_id: str | None) -> dict[str, str]:
         headers = {**self._server.headers, "Accept": ACCEPT, "Content-Type": "application/json"}
-        if self._session_id is not None:
-            headers["Mcp-Session-Id"] = self._session_id
+        if session_id is not None:
+            headers["Mcp-Session-Id"] = session_id
         if self._version is not None:
             headers["MCP-Protocol-Version"] = self._version
         return headers
