@@ -4,6 +4,8 @@ from collections.abc import Callable
 
 import attrs
 
+from archestra_gateway.providers.dialect import Dialect
+
 Headers = list[tuple[str, str]]
 
 CREDENTIALS = frozenset({"authorization", "x-api-key", "api-key", "x-goog-api-key"})
@@ -17,6 +19,7 @@ class Kind:
     default_url: str
     credentials: Callable[[str], Headers]
     takes_client_key: bool
+    dialect: Dialect
     how_to_reach: str
     defaults: tuple[tuple[str, str], ...] = ()
 

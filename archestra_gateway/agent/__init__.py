@@ -1,0 +1,1 @@
+"""The agent: the loop, what it streams, and what needs a person's yes. Pure."""

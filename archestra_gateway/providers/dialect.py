@@ -1,0 +1,82 @@
+"""How one kind of provider is asked for a chat's next answer, and how its stream is read."""
+
+import json
+import re
+from collections.abc import Callable
+from typing import Any, Protocol
+
+import attrs
+import msgspec
+
+from archestra_gateway.providers.conversation import ModelEvent, Prompt
+
+LONGEST_EVENT = 16 * 1024 * 1024
+BROKEN_OFF = "The model's answer broke off before its end"
+
+NO_TOOLS = re.compile(
+    r"(does not|doesn't|not) support (tools|tool use|tool calling|function)|tools? (is|are) not supported",
+    re.IGNORECASE,
+)
+
+
+class Reader(Protocol):
+    """Bytes of one streamed answer in, events out."""
+
+    def feed(self, chunk: bytes) -> list[ModelEvent]: ...
+
+    def end(self) -> list[ModelEvent]:
+        """What the end of the bytes means: Failed where the answer is not complete."""
+
+
+@attrs.frozen
+class Dialect:
+    """`path` and `models_path` are below the provider's base URL; the latter lists what is installed there."""
+
+    path: str
+    body: Callable[[Prompt], dict[str, Any]]
+    reader: Callable[[], Reader]
+    models_path: str | None = None
+    no_model: str = "Say which model: `model` in the request, or the setting agent.model"
+
+    def encode(self, prompt: Prompt) -> bytes:
+        return msgspec.json.encode(self.body(prompt))
+
+
+def error_text(status: int, body: bytes) -> str:
+    """What a provider's error says to people."""
+    found = decoded(body)
+    error = found.get("error", found) if isinstance(found, dict) else None
+    message = error.get("message") if isinstance(error, dict) else error
+    if isinstance(message, str) and message.strip():
+        return message.strip()
+    return body.decode("utf-8", "replace").strip()[:500] or f"status {status}, without a word"
+
+
+def refuses_tools(status: int, message: str) -> bool:
+    """The model can only be asked without tools."""
+    return 400 <= status < 500 and NO_TOOLS.search(message) is not None
+
+
+def decoded(text: bytes | str) -> Any:
+    """JSON as values, a lone surrogate's escape included; None for what is not JSON."""
+    try:
+        return msgspec.json.decode(text)
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        pass
+    try:
+        return json.loads(text)
+    except (ValueError, RecursionError):
+        return None
+
+
+def tool_input(text: str) -> Any:
+    """A call's input out of its JSON text: models leave out `{}`, and may write what is not JSON."""
+    if not text.strip():
+        return {}
+    found = decoded(text)
+    return text if found is None else found
+
+
+def object_schema(schema: dict[str, Any]) -> dict[str, Any]:
+    """Some servers insist on `properties`."""
+    return {"type": "object", "properties": {}, **schema}
