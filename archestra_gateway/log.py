@@ -7,6 +7,7 @@ import sys
 import time
 from collections.abc import Iterable, Iterator
 from contextvars import ContextVar
+from functools import lru_cache
 from typing import TextIO
 from urllib.parse import quote
 
@@ -70,6 +71,7 @@ def _spell(value: str) -> Iterator[str]:
     yield quote(value, safe="", errors="replace")
 
 
+@lru_cache(maxsize=1024)
 def is_credential(header: str) -> bool:
     """True for the names of headers whose values nobody may read in a log."""
     return CREDENTIAL_HEADER.search(header) is not None

@@ -1,11 +1,13 @@
 """What the daemon sees to in its own process before it opens anything."""
 
 import contextlib
+import gc
 import os
 import resource
 
 STDOUT, STDERR = 1, 2
 OPEN_FILES = 65536
+GC_THRESHOLDS = (10_000, 20, 50)
 
 
 def fill_standard_descriptors() -> None:
@@ -22,3 +24,10 @@ def raise_open_files() -> None:
     if soft != resource.RLIM_INFINITY and soft < wanted:
         with contextlib.suppress(ValueError, OSError):
             resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))
+
+
+def calm_garbage_collector() -> None:
+    """Never look again at what is loaded, and less often at the rest: it took a tenth of a busy relay."""
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(*GC_THRESHOLDS)

@@ -66,6 +66,7 @@ async def _live(
     stop = Stop()
     stop.on_signals()
     async with _serving(config, sockets, environment):
+        process.calm_garbage_collector()
         announce()
         systemd.notify(environment, "READY=1")
         await stop.wait(parent)

@@ -12,17 +12,17 @@ DEFAULT_PORTS = {"http": 80, "https": 443}
 Headers = Iterable[tuple[str, str]]
 
 
-@attrs.frozen
+@attrs.frozen(cache_hash=True)
 class Origin:
-    """One place to connect to; connections are pooled by it."""
+    """One place to connect to; connections are pooled by it. `authority` is the value of `Host`."""
 
     scheme: str
     host: str
     port: int
+    authority: str = attrs.field(init=False, eq=False)
 
-    @property
-    def authority(self) -> str:
-        """The value of `Host`."""
+    @authority.default
+    def _spell_authority(self) -> str:
         host = f"[{self.host}]" if ":" in self.host else self.host
         return host if self.port == DEFAULT_PORTS[self.scheme] else f"{host}:{self.port}"
 

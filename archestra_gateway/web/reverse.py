@@ -6,7 +6,7 @@ from urllib.parse import unquote
 from aiohttp import web
 from multidict import CIMultiDict
 
-from archestra_gateway.errors import InvalidRequest
+from archestra_gateway.errors import InvalidRequest, PayloadTooLarge
 from archestra_gateway.upstreams.origin import StreamedBody
 from archestra_gateway.upstreams.response import BODILESS, Response
 
@@ -36,7 +36,9 @@ NOT_FOR_CLIENT = HOP_BY_HOP | {
 """A provider must not set, clear or pin anything for the gateway's own origin."""
 
 WHOLE_BODY = 64 * 1024
+PERSISTENCE = frozenset({"keep-alive", "close"})
 DOTS = frozenset({".", ".."})
+SUSPICIOUS = ("%", "\\", "//", "/.", "/@")
 
 Pairs = list[tuple[str, str]]
 Body = bytes | StreamedBody
@@ -70,12 +72,12 @@ class Seen:
         self.response_body = Kept(body_limit)
 
 
-async def relay(request: web.Request, send: Send, seen: Seen) -> web.StreamResponse:
+async def relay(request: web.Request, send: Send, seen: Seen, max_body: int) -> web.StreamResponse:
     """What goes wrong before the answer has begun is raised and becomes an answer of ours. Later the client's
     connection is cut as well, because a broken answer must not look like a whole one.
     """
     headers = forwardable(request.headers.items(), NOT_FOR_UPSTREAM, "sec-")
-    async with await send(headers, await _body(request, seen.request_body)) as response:
+    async with await send(headers, await _body(request, seen.request_body, max_body)) as response:
         seen.status, seen.headers = response.status, response.headers
         headers = forwardable(response.headers, NOT_FOR_CLIENT, "access-control-")
         if response.is_complete and response.status not in BODILESS and request.method != "HEAD":
@@ -111,32 +113,41 @@ async def _as_it_comes(
     return answer
 
 
-async def _body(request: web.Request, kept: Kept) -> Body:
+async def _body(request: web.Request, kept: Kept, limit: int) -> Body:
     """Small bodies whole, so that they fit into one write and can be sent again; others as they come."""
     content = request.content
     length = request.content_length
     if content.is_eof() or (length is not None and length <= WHOLE_BODY):
-        body = await content.read()
+        body = content.read_nowait() if content.is_eof() else await content.read()
         kept.add(body)
         return body
-    return StreamedBody(_tapped(content.iter_any(), kept), length)
+    return StreamedBody(_tapped(content.iter_any(), kept, limit), length)
 
 
-async def _tapped(chunks: AsyncIterator[bytes], kept: Kept) -> AsyncIterator[bytes]:
+async def _tapped(chunks: AsyncIterator[bytes], kept: Kept, limit: int) -> AsyncIterator[bytes]:
+    """The guard knows a declared length; one that is not declared is counted here. 0 is no limit."""
+    size = 0
     async for chunk in chunks:
+        size += len(chunk)
+        if 0 < limit < size:
+            raise PayloadTooLarge(f"The body has more than {limit} bytes, which is the limit", limit=limit)
         kept.add(chunk)
         yield chunk
 
 
 def forwardable(headers: Iterable[tuple[str, str]], dropped: frozenset[str], prefix: str) -> Pairs:
     """The headers that pass: none of `dropped`, none that begins so, none that `Connection` names."""
-    lowered = [(name.lower(), name, value) for name, value in headers]
-    for name, _, value in lowered:
-        if name == "connection" and value.lower() not in ("keep-alive", "close"):
-            dropped = dropped | {token.strip().lower() for token in value.split(",")}
-    return [
-        (name, value) for low, name, value in lowered if low not in dropped and not low.startswith(prefix)
-    ]
+    passed: Pairs = []
+    named: set[str] = set()
+    for name, value in headers:
+        low = name.lower()
+        if low == "connection":
+            named.update(token.strip().lower() for token in value.split(","))
+        elif low not in dropped and not low.startswith(prefix):
+            passed.append((name, value))
+    if named <= PERSISTENCE:
+        return passed
+    return [(name, value) for name, value in passed if name.lower() not in named]
 
 
 def target_below(raw: str, prefix: str) -> str:
@@ -148,6 +159,8 @@ def target_below(raw: str, prefix: str) -> str:
         raise InvalidRequest(f"The path must begin with {prefix}/, written plainly")
     target = raw[len(prefix) :]
     path = target.partition("?")[0]
+    if not any(mark in path for mark in SUSPICIOUS):
+        return target
     segments = unquote(path).replace("\\", "/").split("/")[1:]
     if "" in segments[:-1]:
         raise InvalidRequest(f"The path {path} has an empty segment (`//`); write it with single slashes")
