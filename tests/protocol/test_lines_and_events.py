@@ -64,8 +64,8 @@ def test_events_are_the_same_however_they_are_cut(cuts: list[int], end: bytes) -
 
 
 def test_an_event_beyond_the_limit_is_refused() -> None:
-    events = Events(10)
-    events.feed(b"data: 12345\ndata: 12345\n")
+    events = Events(12)
+    events.feed(b"data: 123456\ndata: 12345\n")
 
     with pytest.raises(LongLineError):
-        events.feed(b"data: 1\n")
+        events.feed(b"data: 12\n")
