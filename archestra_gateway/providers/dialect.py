@@ -30,7 +30,7 @@ class Reader(Protocol):
 
 @attrs.frozen
 class Dialect:
-    """`path` and `models_path` are below the provider's base URL; the latter lists what is installed there."""
+    """`path` and `models_path` are below the provider's base URL; the second lists what is there."""
 
     path: str
     body: Callable[[Prompt], dict[str, Any]]
