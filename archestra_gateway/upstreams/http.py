@@ -7,7 +7,7 @@ from functools import partial
 import aiohttp
 
 from archestra_gateway.config import McpConfig
-from archestra_gateway.errors import UpstreamError, UpstreamUnavailable
+from archestra_gateway.errors import GatewayError, UpstreamError, UpstreamTimeout, UpstreamUnavailable
 from archestra_gateway.protocol import jsonrpc, mcp
 from archestra_gateway.protocol.jsonrpc import Message
 from archestra_gateway.protocol.sse import Events
@@ -51,7 +51,13 @@ class Remote:
         return answer
 
     async def send(self, message: Message) -> None:
-        await self._exchange(None, jsonrpc.line(message))
+        try:
+            async with asyncio.timeout(self.dialogue.limits.request_timeout):
+                await self._exchange(None, jsonrpc.line(message))
+        except TimeoutError as error:
+            raise UpstreamTimeout(
+                f"The MCP server {self.name} does not take what it is sent", name=self.name
+            ) from error
 
     async def stop(self) -> None:
         """Ends the session there, when the server has a moment for it."""
@@ -161,7 +167,7 @@ class Remote:
         task.add_done_callback(self._tasks.discard)
 
     async def _try_to_send(self, message: Message) -> None:
-        with contextlib.suppress(UpstreamError, UpstreamUnavailable):
+        with contextlib.suppress(GatewayError):
             await self.send(message)
 
     def _unusable(self, response: aiohttp.ClientResponse, why: str) -> UpstreamError:

@@ -4,7 +4,8 @@ import asyncio
 import contextlib
 import logging
 import time
-from collections.abc import AsyncIterator, Callable, Mapping
+from collections.abc import AsyncIterator, Callable, Coroutine, Mapping
+from typing import Any
 
 import aiohttp
 import attrs
@@ -30,10 +31,6 @@ class Lease:
     is_session: bool
     pins: int = 0
 
-    async def end(self) -> None:
-        self.on_end()
-        await self.upstream.stop()
-
     def idle(self, now: float) -> float:
         """Seconds without anything to do; negative while it is needed."""
         dialogue = self.upstream.dialogue
@@ -50,38 +47,45 @@ class Pool:
     http: aiohttp.ClientSession
     watchdog: Watchdog = attrs.field(factory=Watchdog)
     leases: list[Lease] = attrs.field(factory=list)
-    _starting: int = 0
+    _starting_children: int = 0
+    _starting_sessions: int = 0
+    _stopping: set[asyncio.Future[Any]] = attrs.field(factory=set)
     _path: asyncio.Task[SearchPath] | None = None
 
     async def path(self) -> SearchPath:
         """Found once, in the background since the start."""
-        if self._path is None:
-            self._path = asyncio.create_task(find_search_path(dict(self.environment)))
-        return await asyncio.shield(self._path)
+        return await asyncio.shield(self._path or self.search())
 
     @contextlib.asynccontextmanager
     async def room(self, *, for_child: bool, for_session: bool) -> AsyncIterator[None]:
         """Held while an upstream starts; ends the idlest of too many. Raises UpstreamUnavailable."""
         if for_child:
             await self._make_room(
-                lambda: self._children() + self._starting < self.limits.max_children,
+                lambda: self._children() + self._starting_children < self.limits.max_children,
                 lambda lease: lease.upstream.pid != 0,
                 f"All {self.limits.max_children} children are busy: stop a server, or raise mcp.max_children",
             )
         if for_session:
             await self._make_room(
-                lambda: sum(lease.is_session for lease in self.leases) < self.limits.max_sessions,
+                lambda: self._sessions() + self._starting_sessions < self.limits.max_sessions,
                 lambda lease: lease.is_session,
                 f"All {self.limits.max_sessions} MCP sessions are busy: end one, or raise mcp.max_sessions",
             )
-        self._starting += for_child
+        self._starting_children += for_child
+        self._starting_sessions += for_session
         try:
             yield
         finally:
-            self._starting -= for_child
+            self._starting_children -= for_child
+            self._starting_sessions -= for_session
 
     def of(self, owner: str) -> list[Lease]:
         return [lease for lease in self.leases if lease.owner == owner]
+
+    def search(self) -> asyncio.Task[SearchPath]:
+        """Begin to look for programs, so that the first start need not wait for the login shell."""
+        self._path = asyncio.create_task(find_search_path(dict(self.environment)))
+        return self._path
 
     def died(self, upstream: Upstream) -> None:
         """It ended by itself."""
@@ -91,11 +95,19 @@ class Pool:
             lease.on_end()
 
     async def end(self, leases: list[Lease]) -> None:
-        """Off the list at once, so that nobody else ends them too."""
+        """Nobody gets them from here on; they are stopped to the end though the caller be cancelled."""
         self.leases = [lease for lease in self.leases if lease not in leases]
-        for outcome in await asyncio.gather(*(lease.end() for lease in leases), return_exceptions=True):
-            if isinstance(outcome, Exception):
-                log.error("An MCP server could not be stopped", exc_info=outcome)
+        for lease in leases:
+            lease.on_end()
+        stops = [self.finish(lease.upstream.stop()) for lease in leases]
+        await asyncio.gather(*stops, return_exceptions=True)
+
+    def finish(self, stop: Coroutine[Any, Any, None]) -> asyncio.Future[None]:
+        """A stop that nobody can cancel half-way, and that the pool's own end waits for."""
+        task = asyncio.create_task(stop)
+        self._stopping.add(task)
+        task.add_done_callback(self._stopped)
+        return asyncio.shield(task)
 
     async def sweep_for_ever(self) -> None:
         """End what nobody used for `idle_timeout`."""
@@ -109,6 +121,8 @@ class Pool:
         await self.end(self.leases)
         if self._path is not None:
             self._path.cancel()
+            self._stopping.add(self._path)
+        await asyncio.gather(*self._stopping, return_exceptions=True)
         self.watchdog.close()
 
     async def _make_room(
@@ -121,8 +135,16 @@ class Pool:
                 raise UpstreamUnavailable(refusal)
             await self.end([max(idle, key=lambda lease: lease.idle(now))])
 
+    def _stopped(self, stop: asyncio.Future[None]) -> None:
+        self._stopping.discard(stop)
+        if not stop.cancelled() and (error := stop.exception()) is not None:
+            log.error("An MCP server could not be stopped", exc_info=error)
+
     def _children(self) -> int:
         return sum(lease.upstream.pid != 0 for lease in self.leases)
+
+    def _sessions(self) -> int:
+        return sum(lease.is_session for lease in self.leases)
 
 
 @contextlib.asynccontextmanager
@@ -135,6 +157,7 @@ async def open_pool(
         timeout=timeout, connector=connector, cookie_jar=aiohttp.DummyCookieJar()
     ) as http:
         pool = Pool(limits, environment, clean, http)
+        pool.search()
         sweeper = asyncio.create_task(pool.sweep_for_ever())
         try:
             yield pool

@@ -57,7 +57,15 @@ class Server:
         if self._starting is None:
             self._starting = asyncio.create_task(self._start())
             self._starting.add_done_callback(self._has_started)
-        return await asyncio.shield(self._starting)
+        starting = self._starting
+        try:
+            return await asyncio.shield(starting)
+        except asyncio.CancelledError as error:
+            if not starting.cancelled():
+                raise
+            raise UpstreamUnavailable(
+                f"The MCP server {self.name} was stopped while it started", name=self.name
+            ) from error
 
     async def open_session(
         self, call: Call, on_message: Listener, on_end: Callable[[], None]
@@ -78,6 +86,9 @@ class Server:
 
     async def stop(self) -> None:
         """Everything of it, sessions included."""
+        await self._pool.finish(self._stop())
+
+    async def _stop(self) -> None:
         running = [task for task in (self._starting, self._counting) if task is not None]
         for task in running:
             task.cancel()

@@ -10,7 +10,7 @@ from collections.abc import Callable
 from typing import Any, cast
 
 from archestra_gateway.config import McpConfig
-from archestra_gateway.errors import GatewayError, UpstreamError, UpstreamUnavailable
+from archestra_gateway.errors import GatewayError, UpstreamError, UpstreamTimeout, UpstreamUnavailable
 from archestra_gateway.protocol import jsonrpc
 from archestra_gateway.protocol.jsonrpc import Message
 from archestra_gateway.protocol.lines import Lines, LongLineError
@@ -75,7 +75,13 @@ class Child(asyncio.SubprocessProtocol):
 
     async def send(self, message: Message) -> None:
         """A notification, or an answer to something the server asked."""
-        await self._write(jsonrpc.line(message))
+        try:
+            async with asyncio.timeout(self.dialogue.limits.request_timeout):
+                await self._write(jsonrpc.line(message))
+        except TimeoutError as error:
+            raise UpstreamTimeout(
+                f"The MCP server {self.name} does not read what it is sent", name=self.name
+            ) from error
 
     async def stop(self) -> None:
         """Close stdin, then SIGTERM, then SIGKILL for the whole group, with a moment between."""

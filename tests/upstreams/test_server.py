@@ -131,3 +131,29 @@ async def test_many_at_once_never_exceed_the_cap(fake: Fake, call: Any, pool: Po
     refused = [outcome for outcome in outcomes if isinstance(outcome, UpstreamUnavailable)]
     assert len(refused) == 2
     assert all("mcp.max_children" in error.message for error in refused)
+
+
+async def test_a_stop_while_it_starts_is_told_to_who_waits(fake: Fake) -> None:
+    server = fake("--mute")
+    waiting = asyncio.create_task(server.shared())
+    while server.status().state != "starting":
+        await asyncio.sleep(0)
+
+    await server.stop()
+
+    with pytest.raises(UpstreamUnavailable, match="was stopped while it started"):
+        await waiting
+
+
+async def test_a_stop_goes_on_when_who_ordered_it_leaves(fake: Fake, pool: Pool) -> None:
+    server = fake("--stubborn")
+    upstream = await server.shared()
+    stopping = asyncio.create_task(server.stop())
+    await asyncio.sleep(0)
+
+    stopping.cancel()
+
+    async with asyncio.timeout(10):
+        while not upstream.has_ended:
+            await asyncio.sleep(0.02)
+    assert server.status().state == "stopped"

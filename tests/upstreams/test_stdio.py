@@ -252,3 +252,19 @@ async def test_a_program_that_can_not_run_is_a_sentence(fake: Fake, tmp_path: An
 
     with pytest.raises(GatewayError, match="could not be started"):
         await server.shared()
+
+
+@pytest.mark.parametrize("limits", [McpConfig(request_timeout=0.5)])
+async def test_a_server_that_does_not_read_holds_nobody_up_for_ever(fake: Fake, call: Any) -> None:
+    server = fake()
+    upstream = await server.shared()
+    os.kill(upstream.pid, signal.SIGSTOP)
+    try:
+        with pytest.raises(UpstreamTimeout):
+            await call.on(upstream, "echo", {"text": "x" * 8_000_000})
+        with pytest.raises(UpstreamTimeout):
+            await upstream.send(jsonrpc.notification("notifications/roots/list_changed"))
+    finally:
+        os.kill(upstream.pid, signal.SIGCONT)
+
+    assert text(await call(server, "echo", text="again")) == "again"
