@@ -8,8 +8,13 @@ from functools import cache
 from aiohttp import web
 
 from archestra_gateway import __version__, keys, openapi, router
+from archestra_gateway.client_configs.machine import this_machine
+from archestra_gateway.client_configs.vault import Vault
 from archestra_gateway.config import Config
 from archestra_gateway.log import Redactor
+from archestra_gateway.services.external_mcp_client import ExternalMcpClients
+from archestra_gateway.services.external_mcp_client_file import ClientFiles
+from archestra_gateway.services.external_mcp_client_row import Gateway, bridge_program
 from archestra_gateway.services.llm import Llm
 from archestra_gateway.services.llm_provider import OLLAMA, LlmProviders
 from archestra_gateway.services.mcp_proxy import open_mcp_proxy
@@ -22,6 +27,7 @@ from archestra_gateway.upstreams.http_client import HttpClient
 from archestra_gateway.upstreams.ollama import Ollama
 from archestra_gateway.upstreams.pool import open_pool
 from archestra_gateway.web import cors, envelope, guard, route
+from archestra_gateway.web.decision import needs_token
 
 ENVIRONMENT: web.AppKey[Mapping[str, str]] = web.AppKey("ENVIRONMENT")
 
@@ -38,7 +44,7 @@ def create_app(config: Config, environment: Mapping[str, str]) -> web.Applicatio
     guard.install(app)
     cors.install(app)
     app.on_shutdown.append(_end_streams)
-    app.cleanup_ctx.extend([_token, _database, _request_log, _mcp, _llm])
+    app.cleanup_ctx.extend([_token, _database, _request_log, _mcp, _clients, _llm])
     return app
 
 
@@ -86,6 +92,25 @@ async def _mcp(app: web.Application) -> AsyncIterator[None]:
         servers = app[keys.MCP_SERVERS] = await McpServers.load(app[keys.DATABASE], redactor, pool, files)
         async with open_mcp_proxy(servers) as app[keys.MCP_PROXY]:
             yield
+
+
+@asynccontextmanager
+async def _clients(app: web.Application) -> AsyncIterator[None]:
+    config, redactor, servers = app[keys.CONFIG], app[keys.REDACTOR], app[keys.MCP_SERVERS]
+    url, vault = config.server.url, Vault(config.server.data_dir / "clients")
+    clients = app[keys.EXTERNAL_MCP_CLIENTS] = await ExternalMcpClients.load(
+        app[keys.DATABASE],
+        redactor,
+        servers,
+        Gateway(url, needs_token(config), bridge_program(config.server.data_dir)),
+        vault,
+        this_machine(app[ENVIRONMENT]),
+        app[keys.POOL].path,
+    )
+    app[keys.CLIENT_FILES] = ClientFiles(clients, servers, vault, redactor, url)
+    servers.watch(clients.refresh)
+    async with clients.running():
+        yield
 
 
 @asynccontextmanager

@@ -7,6 +7,8 @@ from aiohttp import web
 
 from archestra_gateway.config import Config
 from archestra_gateway.log import Redactor
+from archestra_gateway.services.external_mcp_client import ExternalMcpClients
+from archestra_gateway.services.external_mcp_client_file import ClientFiles
 from archestra_gateway.services.llm import Llm
 from archestra_gateway.services.llm_provider import LlmProviders
 from archestra_gateway.services.mcp_proxy import McpProxy
@@ -29,6 +31,8 @@ STATUS = web.AppKey("STATUS", StatusReport)
 REQUEST_LOG = web.AppKey("REQUEST_LOG", RequestLog)
 MCP_SERVERS = web.AppKey("MCP_SERVERS", McpServers)
 MCP_PROXY = web.AppKey("MCP_PROXY", McpProxy)
+EXTERNAL_MCP_CLIENTS = web.AppKey("EXTERNAL_MCP_CLIENTS", ExternalMcpClients)
+CLIENT_FILES = web.AppKey("CLIENT_FILES", ClientFiles)
 LLM = web.AppKey("LLM", Llm)
 LLM_PROVIDERS = web.AppKey("LLM_PROVIDERS", LlmProviders)
 

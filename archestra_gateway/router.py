@@ -1,6 +1,29 @@
 """The whole HTTP surface as one table; the router, the guard and the OpenAPI document read the same rows."""
 
-from archestra_gateway.handlers import docs, llm, llm_provider, mcp_proxy, mcp_request_log, mcp_server, status
+from archestra_gateway.handlers import (
+    docs,
+    external_mcp_client,
+    llm,
+    llm_provider,
+    mcp_proxy,
+    mcp_request_log,
+    mcp_server,
+    status,
+)
+from archestra_gateway.schemas.external_mcp_client import (
+    BackupFile,
+    ConnectExternalMcpClient,
+    CreateExternalMcpClient,
+    ExternalMcpClient,
+    FoundMcpServer,
+    ImportResult,
+    ImportServers,
+    Preview,
+    PreviewExternalMcpClient,
+    RestoreExternalMcpClient,
+    SupportedClients,
+    UpdateExternalMcpClient,
+)
 from archestra_gateway.schemas.llm_provider import CreateLlmProvider, LlmProvider, UpdateLlmProvider
 from archestra_gateway.schemas.mcp_request_log import (
     Cleared,
@@ -25,6 +48,8 @@ from archestra_gateway.web.route import Route
 SERVER = "/api/mcp_server/{name}"
 PROVIDER = "/api/llm_provider/{name}"
 LOG = "/api/mcp_request_log"
+CLIENTS = "/api/external_mcp_client"
+CLIENT = CLIENTS + "/{client_name}"
 PROXY = r"/mcp_proxy/{server:[A-Za-z0-9_-]{1,64}}"
 
 # fmt: off
@@ -48,6 +73,38 @@ ROUTES: tuple[Route, ...] = (
           gives=ServerTools),
     Route("GET", f"{SERVER}/logs", mcp_server.logs, "mcp_server.logs", "Read what a server wrote to stderr",
           query=FollowLogs, gives=ServerLogs),
+    #
+    Route("GET", CLIENTS, external_mcp_client.list_all, "external_mcp_client.list",
+          "List the MCP clients that were connected or added", gives=list[ExternalMcpClient]),
+    Route("POST", CLIENTS, external_mcp_client.create, "external_mcp_client.create", "Add an MCP client",
+          takes=CreateExternalMcpClient, gives=ExternalMcpClient, status=201, administration=True),
+    Route("GET", f"{CLIENTS}/supported", external_mcp_client.supported, "external_mcp_client.supported",
+          "List the MCP clients that the gateway knows", gives=SupportedClients),
+    Route("POST", f"{CLIENTS}/connect", external_mcp_client.connect, "external_mcp_client.connect",
+          "Write the gateway into a client's file, or repair what is there",
+          takes=ConnectExternalMcpClient, gives=ExternalMcpClient, administration=True),
+    Route("POST", f"{CLIENTS}/preview", external_mcp_client.preview, "external_mcp_client.preview",
+          "Show what connecting or disconnecting would change",
+          takes=PreviewExternalMcpClient, gives=Preview, administration=True),
+    Route("GET", CLIENT, external_mcp_client.get, "external_mcp_client.get", "Get one MCP client",
+          gives=ExternalMcpClient),
+    Route("PUT", CLIENT, external_mcp_client.update, "external_mcp_client.update",
+          "Change what a client gets, and where", takes=UpdateExternalMcpClient, gives=ExternalMcpClient,
+          administration=True),
+    Route("DELETE", CLIENT, external_mcp_client.delete, "external_mcp_client.delete",
+          "Disconnect and forget an MCP client", status=204, administration=True),
+    Route("DELETE", f"{CLIENT}/disconnect", external_mcp_client.disconnect, "external_mcp_client.disconnect",
+          "Take out of a client's file what was written", status=204, administration=True),
+    Route("GET", f"{CLIENT}/backups", external_mcp_client.backups, "external_mcp_client.backups",
+          "List the backups of a client's file", gives=list[BackupFile]),
+    Route("POST", f"{CLIENT}/restore", external_mcp_client.restore, "external_mcp_client.restore",
+          "Bring a backup of a client's file back", takes=RestoreExternalMcpClient, gives=ExternalMcpClient,
+          administration=True),
+    Route("GET", f"{CLIENT}/servers", external_mcp_client.servers, "external_mcp_client.servers",
+          "List the MCP servers in a client's file", gives=list[FoundMcpServer]),
+    Route("POST", f"{CLIENT}/import", external_mcp_client.bring_in, "external_mcp_client.import_servers",
+          "Bring servers of a client's file into the gateway", takes=ImportServers, gives=ImportResult,
+          administration=True),
     #
     Route("GET", LOG, mcp_request_log.list_all, "mcp_request_log.list", "List MCP and LLM calls",
           query=LogQuery, gives=LogPage),

@@ -67,7 +67,9 @@ def normalise(name: str, entry: Any, bare_url: Literal["http", "sse"] = "http") 
 
 
 def same_place(left: Any, right: Any) -> bool:
-    """Whether two entries lead to the same address or start the same program."""
+    """Whether two entries are equal, lead to the same address or start the same program."""
+    if left == right:
+        return True
     first, second = normalise("", left), normalise("", right)
     if first is None or second is None:
         return False

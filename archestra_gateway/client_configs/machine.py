@@ -54,7 +54,8 @@ class Machine:
 def this_machine(environment: Mapping[str, str]) -> Machine:
     """The computer that the daemon runs on."""
     names: dict[str, Platform] = {"darwin": "macos", "win32": "windows"}
-    return Machine(names.get(sys.platform, "linux"), Path.home(), environment)
+    home = environment.get("HOME") or environment.get("USERPROFILE") or str(Path.home())
+    return Machine(names.get(sys.platform, "linux"), Path(home), environment)
 
 
 def _pointed_to(pointer: Path) -> str | None:

@@ -1,7 +1,7 @@
 """MCP servers: their configurations in the database, and all of them in memory, ready to be called."""
 
 import tempfile
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from pathlib import Path
 from typing import Any, Self
 
@@ -46,6 +46,7 @@ class McpServers:
     _redactor: Redactor
     _pool: Pool
     _known: dict[str, Known] = attrs.field(factory=dict)
+    _watchers: list[Callable[[], None]] = attrs.field(factory=list)
 
     @classmethod
     async def load(cls, database: Database, redactor: Redactor, pool: Pool, files: Path) -> Self:
@@ -58,6 +59,10 @@ class McpServers:
         if database.is_new:
             await servers.create(built_in(files))
         return servers
+
+    def watch(self, watcher: Callable[[], None]) -> None:
+        """`watcher` is called when a server came, went, or was switched on or off."""
+        self._watchers.append(watcher)
 
     def find(self, name: str) -> Server:
         """Raises NotFound."""
@@ -76,7 +81,9 @@ class McpServers:
         async with self._database.transaction() as db:
             if not await store.insert(db, row):
                 raise Conflict(f"There is an MCP server named {wanted.name} already", name=wanted.name)
-        return _shown(self._remember(row))
+        shown = _shown(self._remember(row))
+        self._tell()
+        return shown
 
     async def update(self, name: str, wanted: UpdateMcpServer) -> McpServer:
         """A server that runs is restarted when its configuration changes."""
@@ -98,6 +105,7 @@ class McpServers:
         known.server.is_enabled = False
         await known.server.stop()
         self._redactor.forget(_owner(name))
+        self._tell()
 
     async def start(self, name: str) -> McpServer:
         """Raises what keeps it from starting."""
@@ -152,6 +160,11 @@ class McpServers:
         self._redactor.replace(_owner(server.name), {*secrets(config), *secrets(server.config)})
         await server.change(config, is_enabled=enabled)
         self._redactor.replace(_owner(server.name), secrets(config))
+        self._tell()
+
+    def _tell(self) -> None:
+        for watcher in self._watchers:
+            watcher()
 
     def _remember(self, row: store.Row) -> Known:
         config = _config(row["server_config"])

@@ -41,6 +41,7 @@ class Rules:
     origins: frozenset[str]
     token: bytes
     needs_token: bool
+    is_client: Callable[[str], bool]
     max_body: Mapping[Carrier, int]
 
 
@@ -68,7 +69,19 @@ class Facts(NamedTuple):
 Row = Callable[[Facts, Rules], Verdict | GatewayError | None]
 
 
-def rules(config: Config, token: str) -> Rules:
+def needs_token(config: Config) -> bool:
+    """Always asked for by configuration, or because others than this machine can connect."""
+    binds = map(ipaddress.ip_address, config.server.bind)
+    return config.security.require_token or not all(bind.is_loopback for bind in binds)
+
+
+def nobody(bearer: str) -> bool:
+    """No MCP client has a token of its own."""
+    return False
+
+
+def rules(config: Config, token: str, is_client: Callable[[str], bool] = nobody) -> Rules:
+    """`is_client` knows the tokens of connected MCP clients, which may not administer."""
     base = URL(config.server.base_url) if config.server.base_url else None
     names = {*LOCAL_HOSTS, *config.security.allowed_hosts}
     origins = {*SHELL_ORIGINS, *config.security.allowed_origins}
@@ -79,8 +92,8 @@ def rules(config: Config, token: str) -> Rules:
         host=re.compile(rf"(?:{'|'.join(map(re.escape, sorted(names)))})(?::[0-9]{{1,5}})?", re.IGNORECASE),
         origins=frozenset(origins),
         token=token.encode(),
-        needs_token=config.security.require_token
-        or not all(ipaddress.ip_address(bind).is_loopback for bind in config.server.bind),
+        needs_token=needs_token(config),
+        is_client=is_client,
         max_body={"json": config.server.max_body, "jsonrpc": config.mcp.max_body, "llm": config.llm.max_body},
     )
 
@@ -146,13 +159,18 @@ def bearer(facts: Facts, rules: Rules) -> Verdict | GatewayError | None:
         return None
     if hmac.compare_digest(facts.bearer.encode(errors="surrogateescape"), rules.token):
         return ALLOW
+    if rules.is_client(facts.bearer):
+        return _client_may_not_administer() if facts.is_administration else ALLOW
     if facts.carrier == "llm":
         return None
     return errors.Unauthorized(f"The bearer token is not this gateway's: {INSTRUCTION}")
 
 
+def _client_may_not_administer() -> GatewayError:
+    return errors.Forbidden(f"An MCP client may not administer this gateway: {INSTRUCTION}")
+
+
 def token_missing(facts: Facts, rules: Rules) -> GatewayError | None:
-    """Always asked for by configuration, or because others than this machine can connect."""
     return (
         errors.Unauthorized(f"This gateway asks for its token: {INSTRUCTION}") if rules.needs_token else None
     )

@@ -7,7 +7,7 @@ from aiohttp import hdrs, web
 from archestra_gateway import keys
 from archestra_gateway.web import cors, route
 from archestra_gateway.web.connection import Connection
-from archestra_gateway.web.decision import Facts, Rules, Verdict, decide, may_come_in, rules
+from archestra_gateway.web.decision import Facts, Rules, Verdict, decide, may_come_in, nobody, rules
 from archestra_gateway.web.route import Carrier, Handler
 
 _RULES = web.AppKey("RULES", Rules)
@@ -19,7 +19,8 @@ def install(app: web.Application) -> None:
 
 
 async def _make_rules(app: web.Application) -> None:
-    app[_RULES] = rules(app[keys.CONFIG], app[keys.TOKEN])
+    clients = app.get(keys.EXTERNAL_MCP_CLIENTS)
+    app[_RULES] = rules(app[keys.CONFIG], app[keys.TOKEN], clients.is_token if clients else nobody)
 
 
 @web.middleware

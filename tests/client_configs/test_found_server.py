@@ -111,4 +111,5 @@ def test_an_entry_is_recognised_by_where_it_leads() -> None:
     assert same_place({"url": "http://a", "disabled": True}, {"type": "http", "url": "http://a"})
     assert same_place({"command": ["a", "b"]}, {"command": "a", "args": ["b"]})
     assert not same_place({"url": "http://a"}, {"url": "http://b"})
-    assert not same_place({}, {})
+    assert same_place({"address": "http://a"}, {"address": "http://a"})
+    assert not same_place({}, {"address": "http://a"})

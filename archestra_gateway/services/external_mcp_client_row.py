@@ -1,0 +1,134 @@
+"""Between a stored row and what the writing needs: which file, which entries, what was written."""
+
+import secrets
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+from urllib.parse import quote
+
+import attrs
+
+from archestra_gateway import timestamp
+from archestra_gateway.client_configs.client import Client
+from archestra_gateway.client_configs.edit import Edit
+from archestra_gateway.client_configs.entry import Bridge, Remote, render
+from archestra_gateway.client_configs.formats import Format
+from archestra_gateway.client_configs.machine import Machine
+from archestra_gateway.client_configs.plan import Record
+from archestra_gateway.client_configs.section import Section
+from archestra_gateway.client_configs.shapes import COMMAND, URL
+from archestra_gateway.client_configs.targets import Target, targets
+from archestra_gateway.config import DATA_DIR
+from archestra_gateway.errors import ValidationFailed
+from archestra_gateway.schemas.external_mcp_client import ClientConfig
+from archestra_gateway.store.external_mcp_client import Row
+
+ENTRY = "archestra"
+DEFAULT_KEYS = {Format.TOML: ["mcp_servers"]}
+
+
+@attrs.frozen
+class Gateway:
+    """How clients reach the gateway; `program` starts the stdio bridge."""
+
+    url: str
+    needs_token: bool
+    program: tuple[str, ...]
+
+
+def bridge_program(data_dir: Path) -> tuple[str, ...]:
+    """The command line of the stdio bridge to the daemon of this data directory."""
+    script = Path(sys.executable).with_name("archestra-gateway")
+    program = (str(script),) if script.exists() else (sys.executable, "-m", "archestra_gateway")
+    place = () if data_dir == DATA_DIR else ("--data-dir", str(data_dir))
+    return (*program, "mcp-stdio", *place)
+
+
+def target_of(machine: Machine, name: str, config: ClientConfig) -> Target:
+    """The file of a known client, or of any other that `config` describes. Raises ValidationFailed."""
+    path = Path(config.path).expanduser() if config.path else None
+    known = next((target for target in targets(machine) if target.name == name), None)
+    if known:
+        if config.format or config.key or config.entry:
+            raise ValidationFailed(
+                f"{known.title} is a client that the gateway knows",
+                fields=["`format`, `key` and `entry` can not be chosen for it: they describe other clients"],
+            )
+        return attrs.evolve(known, path=path) if path else known
+    if path is None or config.format is None:
+        raise ValidationFailed(
+            f"{name} is not a client that the gateway knows: say where its file is, and what format it has",
+            fields=["`path` and `format` are needed for such a client"],
+        )
+    return Target(name, name, _custom(name, config, Format(config.format)), path, path.exists())
+
+
+def offered(
+    gateway: Gateway, target: Target, token: str, config: ClientConfig, servers: list[str]
+) -> dict[str, dict[str, Any]]:
+    """The entries that the client gets: one for all servers, or one for each."""
+    headers = {"X-Client-Name": quote(target.name, safe=" ")}
+    if gateway.needs_token:
+        headers["Authorization"] = f"Bearer {token}"
+    if config.mode == "gateway":
+        return {ENTRY: _entry(gateway, target, ENTRY, "/mcp", headers, ())}
+    chosen = [name for name in servers if config.servers is None or name in config.servers]
+    return {
+        name: _entry(gateway, target, name, f"/mcp_proxy/{name}", headers, ("--server", name))
+        for name in chosen
+    }
+
+
+def new_row(name: str, config: ClientConfig) -> Row:
+    now = timestamp.now()
+    return Row(
+        name=name,
+        config=attrs.asdict(config),
+        token=secrets.token_urlsafe(32),
+        written=None,
+        connected_at=None,
+        created_at=now,
+        updated_at=now,
+    )
+
+
+def config_of(row: Row) -> ClientConfig:
+    return ClientConfig(**row["config"])
+
+
+def record_of(written: Mapping[str, Any] | None) -> Record:
+    if written is None:
+        return Record()
+    edit = written["edit"]
+    return Record(
+        entries=written["entries"],
+        edit=Edit(**edit) if edit else None,
+        made=written["made"],
+        made_file=written["made_file"],
+        folders=tuple(written["folders"]),
+    )
+
+
+def written_of(record: Record) -> dict[str, Any]:
+    return attrs.asdict(record)
+
+
+def _entry(
+    gateway: Gateway, target: Target, name: str, path: str, headers: Mapping[str, str], args: tuple[str, ...]
+) -> dict[str, Any]:
+    command, *more = gateway.program
+    bridge = Bridge(name, command, (*more, "--client", target.name, *args))
+    return render(target.client, Remote(name, gateway.url + path, headers), bridge)
+
+
+def _custom(name: str, config: ClientConfig, form: Format) -> Client:
+    return Client(
+        id=name,
+        title=name,
+        instances=(),
+        form=form,
+        section=Section(tuple(config.key or DEFAULT_KEYS.get(form, ["mcpServers"]))),
+        http=config.entry or URL,
+        stdio=COMMAND,
+    )
