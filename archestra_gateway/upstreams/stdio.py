@@ -16,7 +16,7 @@ from archestra_gateway.protocol.jsonrpc import Message
 from archestra_gateway.protocol.lines import Lines, LongLineError
 from archestra_gateway.sandbox.command import Launch
 from archestra_gateway.upstreams.dialogue import Call, Dialogue
-from archestra_gateway.upstreams.stderr import Stderr
+from archestra_gateway.upstreams.stderr import ChildStderr, Stderr
 from archestra_gateway.upstreams.watchdog import Watchdog
 
 log = logging.getLogger(__name__)
@@ -40,7 +40,8 @@ class Child(asyncio.SubprocessProtocol):
         self.sandbox = "none"
         self.dialogue = Dialogue(limits, self._tell)
         self._on_end = on_end
-        self._stderr = stderr
+        self._log = stderr
+        self._stderr = ChildStderr(stderr)
         self._watchdog = watchdog
         self._lines = Lines(limits.max_message)
         self._writable = asyncio.Event()
@@ -99,8 +100,10 @@ class Child(asyncio.SubprocessProtocol):
         self.pid = self._transport.get_pid()
         self._watchdog.guard(self.pid)
         stdin = cast(asyncio.WriteTransport, self._transport.get_pipe_transport(STDIN))
-        stdin.set_write_buffer_limits(high=WRITE_BUFFER)
         self._stdin = stdin
+        if stdin.is_closing():  # uvloop closes it before this when the child is dead already
+            return
+        stdin.set_write_buffer_limits(high=WRITE_BUFFER)
         _enlarge(stdin)
         _enlarge(self._transport.get_pipe_transport(STDOUT))
 
@@ -148,7 +151,7 @@ class Child(asyncio.SubprocessProtocol):
             self.dialogue.receive(line)
         except jsonrpc.ProtocolError as error:
             text = line[:200].decode(errors="replace")
-            self._stderr.note(f"stdout is not an MCP message ({error.message}): {text}")
+            self._log.note(f"stdout is not an MCP message ({error.message}): {text}")
 
     def _close_part(self, part: Any) -> None:
         """The end has three parts; the first of stdout and exit gives the others a moment for last words."""
@@ -156,14 +159,17 @@ class Child(asyncio.SubprocessProtocol):
         if not self._open_parts:
             self._finish(self._end())
         elif part in ("exit", STDOUT):
-            asyncio.get_running_loop().call_later(LAST_WORDS, lambda: self._finish(self._end()))
+            asyncio.get_running_loop().call_later(LAST_WORDS, self._finish_anyway)
+
+    def _finish_anyway(self) -> None:
+        if not self.has_ended:
+            self._finish(self._end())
 
     def _finish(self, error: GatewayError) -> None:
         if self.has_ended:
             return
         self._ended.set()
         self._writable.set()
-        self._stderr.flush()
         self._kill(signal.SIGKILL)
         self._watchdog.release(self.pid)
         self._transport.close()
@@ -174,7 +180,8 @@ class Child(asyncio.SubprocessProtocol):
     def _end(self) -> UpstreamError:
         code = self._transport.get_returncode()
         how = _how_it_ended(code)
-        words = self._stderr.last(5)
+        self._stderr.flush()
+        words = self._stderr.last_words()
         said = f". It last said: {words[-1]}" if words else ""
         details = {"name": self.name, "exit_code": code, "stderr": words}
         return UpstreamError(f"The MCP server {self.name} {how}{said}", **details)

@@ -189,6 +189,19 @@ async def test_a_flood_on_stderr_blocks_nothing_and_the_end_of_it_is_kept(fake: 
     assert len(server.stderr.since(0)) == 1000
 
 
+async def test_last_words_are_the_childs_own(fake: Fake, call: Any) -> None:
+    server = fake()
+    upstream = await server.shared()
+    await call.on(upstream, "say_stderr", {"text": "the last word"})
+    server.stderr.note("a remark of the gateway")
+    server.stderr.append([b"what another process said"])
+
+    os.kill(upstream.pid, signal.SIGKILL)
+
+    with pytest.raises(UpstreamError, match=r"was ended by SIGKILL\. It last said: the last word$"):
+        await call.on(upstream, "silence")
+
+
 async def test_known_secrets_are_not_shown_in_stderr(fake: Fake, call: Any) -> None:
     server = fake()
 
