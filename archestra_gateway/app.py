@@ -8,8 +8,8 @@ from functools import cache
 from aiohttp import web
 
 from archestra_gateway import __version__, keys, openapi, router
+from archestra_gateway.client_configs.backups import Backups
 from archestra_gateway.client_configs.machine import this_machine
-from archestra_gateway.client_configs.vault import Vault
 from archestra_gateway.config import Config
 from archestra_gateway.log import Redactor
 from archestra_gateway.services.external_mcp_client import ExternalMcpClients
@@ -97,17 +97,17 @@ async def _mcp(app: web.Application) -> AsyncIterator[None]:
 @asynccontextmanager
 async def _clients(app: web.Application) -> AsyncIterator[None]:
     config, redactor, servers = app[keys.CONFIG], app[keys.REDACTOR], app[keys.MCP_SERVERS]
-    url, vault = config.server.url, Vault(config.server.data_dir / "clients")
+    url, backups = config.server.url, Backups(config.server.data_dir / "clients")
     clients = app[keys.EXTERNAL_MCP_CLIENTS] = await ExternalMcpClients.load(
         app[keys.DATABASE],
         redactor,
         servers,
         Gateway(url, needs_token(config), bridge_program(config.server.data_dir)),
-        vault,
+        backups,
         this_machine(app[ENVIRONMENT]),
         app[keys.POOL].path,
     )
-    app[keys.CLIENT_FILES] = ClientFiles(clients, servers, vault, redactor, url)
+    app[keys.CLIENT_FILES] = ClientFiles(clients, servers, backups, redactor, url)
     servers.watch(clients.refresh)
     async with clients.running():
         yield

@@ -6,6 +6,7 @@ from contextlib import contextmanager
 import attrs
 
 from archestra_gateway.client_configs import command, files, plan
+from archestra_gateway.client_configs.backups import Backups
 from archestra_gateway.client_configs.formats import entries, load, remove_entry
 from archestra_gateway.client_configs.found_server import FoundServer, read_servers, same_place
 from archestra_gateway.client_configs.json_tree import FormatError
@@ -13,7 +14,6 @@ from archestra_gateway.client_configs.machine import Machine
 from archestra_gateway.client_configs.plan import Entries, Plan, Record, State
 from archestra_gateway.client_configs.section import depth_present
 from archestra_gateway.client_configs.targets import Target
-from archestra_gateway.client_configs.vault import Vault
 from archestra_gateway.errors import Conflict
 
 PREFIX = "archestra-"
@@ -25,7 +25,7 @@ class Job:
 
     machine: Machine
     target: Target
-    vault: Vault
+    backups: Backups
     record: Record
 
 
@@ -87,7 +87,7 @@ def disconnect(job: Job) -> None:
 
 def restore(job: Job, content: str) -> None:
     """Writes a backup back, after a backup of what is there now."""
-    files.update(job.target.path, lambda _: content, job.vault, job.target.name)
+    files.update(job.target.path, lambda _: content, job.backups, job.target.name)
 
 
 def take_out(job: Job, names: list[str]) -> None:
@@ -100,7 +100,7 @@ def take_out(job: Job, names: list[str]) -> None:
         return text
 
     with _in_words(job):
-        files.update(job.target.path, change, job.vault, job.target.name)
+        files.update(job.target.path, change, job.backups, job.target.name)
 
 
 def command_lines(job: Job, offered: Entries) -> list[list[str]]:
@@ -137,7 +137,7 @@ def _connect_by_command(job: Job, offered: Entries) -> Record | None:
 
 def _keep(job: Job, text: str | None) -> None:
     if text is not None:
-        job.vault.keep(job.target.name, text.encode("utf-8"))
+        job.backups.keep(job.target.name, text.encode("utf-8"))
 
 
 def _carry_out(job: Job, make: Callable[[str | None], Plan]) -> Record:
@@ -147,7 +147,7 @@ def _carry_out(job: Job, make: Callable[[str | None], Plan]) -> Record:
         plans.append(make(text))
         return plans[-1].text
 
-    written = files.update(job.target.path, change, job.vault, job.target.name)
+    written = files.update(job.target.path, change, job.backups, job.target.name)
     record = plans[-1].record
     return attrs.evolve(record, folders=written.folders or record.folders)
 

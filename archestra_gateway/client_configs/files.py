@@ -9,7 +9,7 @@ from pathlib import Path
 
 import attrs
 
-from archestra_gateway.client_configs.vault import Vault
+from archestra_gateway.client_configs.backups import Backups
 from archestra_gateway.errors import Conflict
 
 MAX_BYTES = 64 * 1024 * 1024
@@ -51,13 +51,15 @@ def read(path: Path) -> str | None:
     return _text(path, _find(path).content)
 
 
-def update(path: Path, change: Change, vault: Vault, name: str, step: Step = lambda done: None) -> Written:
+def update(
+    path: Path, change: Change, backups: Backups, name: str, step: Step = lambda done: None
+) -> Written:
     """Applies `change` to the file at `path`; it is asked again when another program wrote in the meantime.
 
     Raises Conflict when the file can not be read, is not ours to write, or keeps changing.
     """
     target = _find(path).target
-    with vault.locked(target):
+    with backups.locked(target):
         step("locked")
         _sweep(target)
         for _ in range(ATTEMPTS):
@@ -67,7 +69,7 @@ def update(path: Path, change: Change, vault: Vault, name: str, step: Step = lam
             new = change(old)
             if new == old:
                 return Written(old, new)
-            written = _replace(path, found, new, vault, name, step)
+            written = _replace(path, found, new, backups, name, step)
             if written:
                 return attrs.evolve(written, old=old, new=new)
     raise Conflict("The file keeps changing: quit the program that writes it, and try again", path=str(path))
@@ -83,11 +85,11 @@ def remove_empty(folders: tuple[str, ...]) -> None:
 
 
 def _replace(
-    path: Path, found: _Found, new: str | None, vault: Vault, name: str, step: Step
+    path: Path, found: _Found, new: str | None, backups: Backups, name: str, step: Step
 ) -> Written | None:
     """None, and nothing done, when the file is no longer what was found."""
     target = found.target
-    backup = vault.keep(name, found.content) if found.content is not None else None
+    backup = backups.keep(name, found.content) if found.content is not None else None
     step("backed up")
     folders = _make_folders(target.parent) if new is not None else ()
     temporary = target.parent / f".{target.name}.{secrets.token_hex(4)}{TEMPORARY}"

@@ -11,8 +11,8 @@ import attrs
 from archestra_gateway import timestamp
 from archestra_gateway.client_configs import apply
 from archestra_gateway.client_configs.apply import Job
+from archestra_gateway.client_configs.backups import Backups
 from archestra_gateway.client_configs.machine import Machine
-from archestra_gateway.client_configs.vault import Vault
 from archestra_gateway.errors import Conflict, GatewayError, NotFound
 from archestra_gateway.log import Redactor
 from archestra_gateway.schemas.external_mcp_client import (
@@ -46,7 +46,7 @@ class ExternalMcpClients:
     _redactor: Redactor
     _servers: McpServers
     _gateway: Gateway
-    _vault: Vault
+    _backups: Backups
     _machine: Machine
     _find_path: Callable[[], Awaitable[object]]
     _known: dict[str, Row] = attrs.field(factory=dict)
@@ -60,12 +60,12 @@ class ExternalMcpClients:
         redactor: Redactor,
         servers: McpServers,
         gateway: Gateway,
-        vault: Vault,
+        backups: Backups,
         machine: Machine,
         find_path: Callable[[], Awaitable[object]],
     ) -> Self:
         """`find_path` tells the PATH of the person's terminal."""
-        clients = cls(database, redactor, servers, gateway, vault, machine, find_path)
+        clients = cls(database, redactor, servers, gateway, backups, machine, find_path)
         async with database.read() as db:
             for row in await store.list_all(db):
                 clients._remember(row)
@@ -125,10 +125,10 @@ class ExternalMcpClients:
         """The file as it was before a change; what is in it now becomes a backup itself."""
         async with self._lock:
             row = self._row(name)
-            kept = self._vault.backups(name)
+            kept = self._backups.of(name)
             if backup is None and not kept:
                 raise NotFound("There is no backup of this client's file", name=name)
-            content = self._vault.read(name, backup or kept[0].id).decode("utf-8")
+            content = self._backups.read(name, backup or kept[0].id).decode("utf-8")
             job = await self.job(row)
             await asyncio.to_thread(apply.restore, job, content)
             states = await asyncio.to_thread(apply.states, job)
@@ -140,7 +140,7 @@ class ExternalMcpClients:
         """The client's file on this machine, and what is ours in it."""
         machine = await self.machine()
         target = target_of(machine, row["name"], config_of(row))
-        return Job(machine, target, self._vault, record_of(row["written"]))
+        return Job(machine, target, self._backups, record_of(row["written"]))
 
     async def machine(self) -> Machine:
         path = str(await self._find_path())

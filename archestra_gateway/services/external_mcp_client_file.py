@@ -9,12 +9,12 @@ import attrs
 
 from archestra_gateway.client_configs import apply, plan
 from archestra_gateway.client_configs.apply import Job
+from archestra_gateway.client_configs.backups import Backups
 from archestra_gateway.client_configs.client import Snippet
 from archestra_gateway.client_configs.entry import Remote, remote_entry
 from archestra_gateway.client_configs.found_server import FoundServer
 from archestra_gateway.client_configs.table import SNIPPETS
 from archestra_gateway.client_configs.targets import Target, targets
-from archestra_gateway.client_configs.vault import Vault
 from archestra_gateway.errors import GatewayError, NotFound
 from archestra_gateway.log import Redactor
 from archestra_gateway.schemas.external_mcp_client import (
@@ -41,7 +41,7 @@ class ClientFiles:
 
     _clients: ExternalMcpClients
     _servers: McpServers
-    _vault: Vault
+    _backups: Backups
     _redactor: Redactor
     _url: str
 
@@ -79,7 +79,7 @@ class ClientFiles:
 
     def backups(self, name: str) -> list[BackupFile]:
         """The newest first."""
-        return [BackupFile(id=backup.id, size=backup.size) for backup in self._vault.backups(name)]
+        return [BackupFile(id=backup.id, size=backup.size) for backup in self._backups.of(name)]
 
     async def servers(self, name: str) -> list[FoundMcpServer]:
         """Every server in the client's file; ours are marked."""

@@ -7,8 +7,8 @@ from typing import Any
 
 import pytest
 
+from archestra_gateway.client_configs.backups import Backups
 from archestra_gateway.client_configs.entry import Bridge, Remote
-from archestra_gateway.client_configs.vault import Vault
 
 KEYS = ("mcpServers", "archestra", "a", "b", "c d", 'q"', "//", "é", "amp.mcpServers")
 ATOMS = ("null", "true", "-1.5e3", "0", '"text"', '"// not a comment"', '"\\u00e9 \\" , }"', '"{[/*"')
@@ -46,8 +46,8 @@ def bridge() -> Bridge:
 
 
 @pytest.fixture
-def vault(tmp_path: Path) -> Vault:
-    return Vault(tmp_path / "data", kept=5)
+def backups(tmp_path: Path) -> Backups:
+    return Backups(tmp_path / "data", kept=5)
 
 
 class _Writer:

@@ -7,11 +7,11 @@ import sys
 from pathlib import Path
 
 from archestra_gateway.client_configs import files
+from archestra_gateway.client_configs.backups import Backups
 from archestra_gateway.client_configs.formats import Format, set_entry
 from archestra_gateway.client_configs.section import Section
-from archestra_gateway.client_configs.vault import Vault
 
-file, vault, name = sys.argv[1:]
+file, backups, name = sys.argv[1:]
 
 
 def wait(done: str) -> None:
@@ -25,4 +25,4 @@ def add(old: str | None) -> str:
     )
 
 
-files.update(Path(file), add, Vault(Path(vault)), "cursor", wait)
+files.update(Path(file), add, Backups(Path(backups)), "cursor", wait)

@@ -28,7 +28,7 @@ class Backup:
 
 
 @attrs.frozen
-class Vault:
+class Backups:
     """`kept` backups of each client; older ones go when a new one comes."""
 
     folder: Path
@@ -48,19 +48,19 @@ class Vault:
 
     def keep(self, name: str, content: bytes) -> Path:
         """Writes a backup to the disk; the oldest beyond `kept` are dropped."""
-        folder = _private(self.folder, "backups", self._of(name).name)
+        folder = _private(self.folder, "backups", self._folder(name).name)
         file, path = _create(folder, datetime.now(UTC).strftime("%Y%m%dT%H%M%S.%fZ"))
         with os.fdopen(file, "wb") as stream:
             stream.write(content)
             stream.flush()
             os.fsync(file)
-        for backup in self.backups(name)[self.kept :]:
+        for backup in self.of(name)[self.kept :]:
             (folder / backup.id).unlink(missing_ok=True)
         return path
 
-    def backups(self, name: str) -> list[Backup]:
+    def of(self, name: str) -> list[Backup]:
         """The newest first."""
-        folder = self._of(name)
+        folder = self._folder(name)
         if not folder.is_dir():
             return []
         found = [
@@ -73,11 +73,11 @@ class Vault:
         if not ID.fullmatch(backup_id):
             raise NotFound("There is no such backup", backup=backup_id)
         try:
-            return (self._of(name) / backup_id).read_bytes()
+            return (self._folder(name) / backup_id).read_bytes()
         except FileNotFoundError as error:
             raise NotFound("There is no such backup", backup=backup_id) from error
 
-    def _of(self, name: str) -> Path:
+    def _folder(self, name: str) -> Path:
         readable = re.sub(r"[^A-Za-z0-9_-]", "_", name)[:64]
         return self.folder / "backups" / f"{readable}-{hashlib.sha256(name.encode()).hexdigest()[:8]}"
 
