@@ -101,7 +101,7 @@ ROUTES: tuple[Route, ...] = (
           "Bring a backup of a client's file back", takes=RestoreExternalMcpClient, gives=ExternalMcpClient,
           administration=True),
     Route("GET", f"{CLIENT}/servers", external_mcp_client.servers, "external_mcp_client.servers",
-          "List the MCP servers in a client's file", gives=list[FoundMcpServer]),
+          "List the MCP servers in a client's file", gives=list[FoundMcpServer], administration=True),
     Route("POST", f"{CLIENT}/import", external_mcp_client.bring_in, "external_mcp_client.import_servers",
           "Bring servers of a client's file into the gateway", takes=ImportServers, gives=ImportResult,
           administration=True),
