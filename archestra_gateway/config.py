@@ -122,6 +122,41 @@ class LlmConfig:
 
 
 @attrs.frozen
+class AgentConfig:
+    provider: str = setting("ollama", "The LLM provider of a chat whose request names none.", not_empty)
+    model: str = setting(
+        "", "The model of a chat whose request names none; empty means the first one that Ollama lists."
+    )
+    system_prompt: str = setting(
+        "You are a helpful assistant. Use your tools where they help, and say plainly what did not work.",
+        "What every model is told first; a request's `system` takes its place.",
+    )
+    titles: bool = setting(True, "Let the model find a title for a new chat.")
+    max_steps: int = setting(
+        20, "Model calls of one answer, after which it ends whether the model is done or not.", at_least(1)
+    )
+    approval: str = setting(
+        "destructive",
+        "Which tool calls a person is asked about: destructive (where the tool says it is), writes "
+        "(unless it says that it only reads), always or never.",
+        one_of("destructive", "writes", "always", "never"),
+    )
+    approval_timeout: float = setting(
+        300.0, "Seconds without an answer after which a call is denied.", SECONDS
+    )
+    model_timeout: float = setting(300.0, "Seconds without a byte from the model.", SECONDS)
+    tool_timeout: float = setting(300.0, "Seconds that one tool call may take.", SECONDS)
+    max_tool_result: int = setting(
+        32 * 1024, "Characters of one tool result that the model gets; the rest is cut.", at_least(1)
+    )
+    max_body: int = setting(
+        64 * 1024 * 1024, "Largest chat that a client may send, files included, in bytes.", BYTES
+    )
+    max_runs: int = setting(200, "Answers at once, over all chats.", at_least(1))
+    ping: float = setting(15.0, "Seconds of silence after which a stream says `ping`.", SECONDS)
+
+
+@attrs.frozen
 class RequestLogConfig:
     enabled: bool = setting(True, "Write MCP and LLM calls to the request log.")
     max_body: int = setting(64 * 1024, "Bytes of each body that are kept; 0 keeps none.", BYTES)
@@ -147,5 +182,6 @@ class Config:
     security: SecurityConfig = attrs.field(factory=SecurityConfig)
     mcp: McpConfig = attrs.field(factory=McpConfig)
     llm: LlmConfig = attrs.field(factory=LlmConfig)
+    agent: AgentConfig = attrs.field(factory=AgentConfig)
     request_log: RequestLogConfig = attrs.field(factory=RequestLogConfig)
     log: LogConfig = attrs.field(factory=LogConfig)

@@ -28,10 +28,8 @@ ORDER BY updated_at DESC, id DESC
 LIMIT :limit OFFSET :offset
 """
 SEARCH = """
-SELECT chat.id, title, is_title_final, created_at, updated_at,
-    (SELECT state FROM agent_run WHERE chat_id = chat.id ORDER BY started_at DESC, rowid DESC LIMIT 1) AS last_run,
-    (SELECT error FROM agent_run WHERE chat_id = chat.id ORDER BY started_at DESC, rowid DESC LIMIT 1) AS last_error
-FROM chat_text JOIN chat ON chat.rowid = chat_text.rowid
+SELECT id, title, is_title_final, created_at, updated_at, last_run, last_error
+FROM chat_text JOIN chat_with_run ON number = chat_text.rowid
 WHERE chat_text MATCH :words AND (updated_at, id) < (:after_time, :after_id)
 ORDER BY updated_at DESC, id DESC
 LIMIT :limit OFFSET :offset
