@@ -100,31 +100,32 @@ def meta(params: Raw | None) -> Message:
     try:
         return _meta.decode(params).meta
     except (msgspec.DecodeError, RecursionError):
-        return _object(_object(params).get("_meta"))
+        return members(members(params).get("_meta"))
 
 
 def with_progress_token(params: Raw, token: int) -> Raw:
     """`params` with another `_meta.progressToken`, and not a byte else changed."""
-    members = _object(params)
-    members["_meta"] = Raw(jsonrpc.encode({**_object(members.get("_meta")), "progressToken": token}))
-    return Raw(jsonrpc.encode(members))
+    changed = members(params)
+    changed["_meta"] = Raw(jsonrpc.encode({**members(changed.get("_meta")), "progressToken": token}))
+    return Raw(jsonrpc.encode(changed))
 
 
 def with_member(params: Raw | None, name: str, text: Raw) -> Raw:
     """`params` with one member set."""
-    return Raw(jsonrpc.encode({**_object(params), name: text}))
+    return Raw(jsonrpc.encode({**members(params), name: text}))
 
 
 def progress_token(params: Raw | None) -> Raw | None:
-    return _object(params).get("progressToken")
+    return members(params).get("progressToken")
 
 
 def request_id(params: Raw | None) -> Raw | None:
     """Which request a `notifications/cancelled` means."""
-    return _object(params).get("requestId")
+    return members(params).get("requestId")
 
 
-def _object(text: Raw | None) -> Message:
+def members(text: Raw | None) -> Message:
+    """The members of an object; none when it is something else."""
     try:
         return jsonrpc.decode(bytes(text or b""))
     except jsonrpc.ProtocolError:
