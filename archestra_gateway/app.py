@@ -12,6 +12,10 @@ from archestra_gateway.client_configs.backups import Backups
 from archestra_gateway.client_configs.machine import this_machine
 from archestra_gateway.config import Config
 from archestra_gateway.log import Redactor
+from archestra_gateway.services.agent import open_agent
+from archestra_gateway.services.agent_model import Models
+from archestra_gateway.services.agent_tool import Toolbox
+from archestra_gateway.services.chat import Chats
 from archestra_gateway.services.external_mcp_client import ExternalMcpClients
 from archestra_gateway.services.external_mcp_client_file import ClientFiles
 from archestra_gateway.services.external_mcp_client_row import Gateway, bridge_program
@@ -44,7 +48,7 @@ def create_app(config: Config, environment: Mapping[str, str]) -> web.Applicatio
     guard.install(app)
     cors.install(app)
     app.on_shutdown.append(_end_streams)
-    app.cleanup_ctx.extend([_token, _database, _request_log, _mcp, _clients, _llm])
+    app.cleanup_ctx.extend([_token, _database, _request_log, _mcp, _clients, _llm, _agent])
     return app
 
 
@@ -54,6 +58,7 @@ def _openapi(base_url: str) -> bytes:
 
 
 async def _end_streams(app: web.Application) -> None:
+    await app[keys.AGENT].close()
     app[keys.STOPPING].set()
     app[keys.LLM].stop()
 
@@ -134,3 +139,15 @@ async def _llm(app: web.Application) -> AsyncIterator[None]:
     finally:
         http.close()
         await ollama.stop()
+
+
+@asynccontextmanager
+async def _agent(app: web.Application) -> AsyncIterator[None]:
+    config = app[keys.CONFIG].agent
+    models = Models(app[keys.LLM], app[keys.LLM_PROVIDERS], app[keys.REDACTOR], config)
+    toolbox = Toolbox(app[keys.MCP_SERVERS], config)
+    app[keys.CHATS] = Chats(app[keys.DATABASE])
+    async with open_agent(app[keys.DATABASE], config, app[keys.REQUEST_LOG], models, toolbox) as app[
+        keys.AGENT
+    ]:
+        yield

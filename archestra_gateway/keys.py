@@ -7,6 +7,8 @@ from aiohttp import web
 
 from archestra_gateway.config import Config
 from archestra_gateway.log import Redactor
+from archestra_gateway.services.agent import Agent
+from archestra_gateway.services.chat import Chats
 from archestra_gateway.services.external_mcp_client import ExternalMcpClients
 from archestra_gateway.services.external_mcp_client_file import ClientFiles
 from archestra_gateway.services.llm import Llm
@@ -35,5 +37,7 @@ EXTERNAL_MCP_CLIENTS = web.AppKey("EXTERNAL_MCP_CLIENTS", ExternalMcpClients)
 CLIENT_FILES = web.AppKey("CLIENT_FILES", ClientFiles)
 LLM = web.AppKey("LLM", Llm)
 LLM_PROVIDERS = web.AppKey("LLM_PROVIDERS", LlmProviders)
+AGENT = web.AppKey("AGENT", Agent)
+CHATS = web.AppKey("CHATS", Chats)
 
 REQUEST_ID = web.RequestKey("REQUEST_ID", str)

@@ -1,6 +1,9 @@
 """The whole HTTP surface as one table; the router, the guard and the OpenAPI document read the same rows."""
 
 from archestra_gateway.handlers import (
+    agent,
+    agent_permission,
+    chat,
     docs,
     external_mcp_client,
     llm,
@@ -10,6 +13,17 @@ from archestra_gateway.handlers import (
     mcp_server,
     status,
 )
+from archestra_gateway.schemas.agent import (
+    CHAT_ID,
+    AnswerApproval,
+    Approval,
+    ChatRequest,
+    PermissionKey,
+    SetPermission,
+    Stopped,
+    ToolPermission,
+)
+from archestra_gateway.schemas.chat import Chat, ChatPage, ChatQuery, ChatSummary, UpdateChat
 from archestra_gateway.schemas.external_mcp_client import (
     BackupFile,
     ConnectExternalMcpClient,
@@ -50,6 +64,7 @@ PROVIDER = "/api/llm_provider/{name}"
 LOG = "/api/mcp_request_log"
 CLIENTS = "/api/external_mcp_client"
 CLIENT = CLIENTS + "/{client_name}"
+CHAT = f"/api/agent/chat/{{id:{CHAT_ID}}}"
 PROXY = r"/mcp_proxy/{server:[A-Za-z0-9_-]{1,64}}"
 
 # fmt: off
@@ -124,6 +139,28 @@ ROUTES: tuple[Route, ...] = (
           takes=UpdateLlmProvider, gives=LlmProvider, administration=True),
     Route("DELETE", PROVIDER, llm_provider.delete, "llm_provider.delete", "Remove an LLM provider",
           status=204, administration=True),
+    #
+    Route("POST", "/api/agent/chat", agent.chat, "agent.chat", takes=ChatRequest,
+          media_type="text/event-stream", carrier="chat"),
+    Route("GET", f"{CHAT}/stream", agent.resume, "agent.resume", media_type="text/event-stream"),
+    Route("POST", f"{CHAT}/stop", agent.stop, "agent.stop", "Stop the answer that is coming", gives=Stopped),
+    Route("GET", f"{CHAT}/approval", agent.approvals, "agent.approvals",
+          "List the tool calls that wait for a person", gives=list[Approval]),
+    Route("POST", f"{CHAT}/approval/{{approval_id}}", agent.approve, "agent.approve",
+          "Allow or deny a tool call", takes=AnswerApproval, gives=Approval, administration=True),
+    Route("GET", "/api/agent/permission", agent_permission.list_all, "agent_permission.list",
+          "List which tools are allowed, asked about or denied", gives=list[ToolPermission]),
+    Route("PUT", "/api/agent/permission", agent_permission.set_one, "agent_permission.set",
+          "Allow, ask about or deny a tool or a whole server", takes=SetPermission, gives=ToolPermission,
+          administration=True),
+    Route("DELETE", "/api/agent/permission", agent_permission.delete, "agent_permission.delete",
+          "Forget what was said about a tool or a server", query=PermissionKey, status=204,
+          administration=True),
+    Route("GET", "/api/agent/chat", chat.list_all, "chat.list", "List and search the chats",
+          query=ChatQuery, gives=ChatPage),
+    Route("GET", CHAT, chat.get, "chat.get", "Read a chat", gives=Chat),
+    Route("PUT", CHAT, chat.update, "chat.update", "Rename a chat", takes=UpdateChat, gives=ChatSummary),
+    Route("DELETE", CHAT, chat.delete, "chat.delete", "Delete a chat", status=204, administration=True),
     #
     Route("POST", PROXY, mcp_proxy.post, "mcp_proxy.post", "Send a message to an MCP server",
           carrier="jsonrpc"),
