@@ -24,8 +24,11 @@ from archestra_gateway.services.llm_provider import OLLAMA, LlmProviders
 from archestra_gateway.services.mcp_proxy import open_mcp_proxy
 from archestra_gateway.services.mcp_request_log import RequestLog
 from archestra_gateway.services.mcp_server import McpServers
+from archestra_gateway.services.plain_secrets import seal_plain_secrets
+from archestra_gateway.services.secret import Secrets
 from archestra_gateway.services.status import StatusReport
 from archestra_gateway.services.token import load_token
+from archestra_gateway.services.vault import open_vault
 from archestra_gateway.store.database import open_database
 from archestra_gateway.upstreams.http_client import HttpClient
 from archestra_gateway.upstreams.ollama import Ollama
@@ -48,7 +51,7 @@ def create_app(config: Config, environment: Mapping[str, str]) -> web.Applicatio
     guard.install(app)
     cors.install(app)
     app.on_shutdown.append(_end_streams)
-    app.cleanup_ctx.extend([_token, _database, _request_log, _mcp, _clients, _llm, _agent])
+    app.cleanup_ctx.extend([_token, _database, _vault, _request_log, _mcp, _clients, _llm, _agent])
     return app
 
 
@@ -80,6 +83,16 @@ async def _database(app: web.Application) -> AsyncIterator[None]:
 
 
 @asynccontextmanager
+async def _vault(app: web.Application) -> AsyncIterator[None]:
+    config, database = app[keys.CONFIG], app[keys.DATABASE]
+    vault = app[keys.VAULT] = await open_vault(config.server.data_dir, config.security.secrets_key)
+    await seal_plain_secrets(database, vault)
+    app[keys.SECRETS] = await Secrets.load(database, vault, app[keys.REDACTOR])
+    app[keys.STATUS].sections["secrets"] = lambda: {"key": vault.place}
+    yield
+
+
+@asynccontextmanager
 async def _request_log(app: web.Application) -> AsyncIterator[None]:
     log = RequestLog(app[keys.DATABASE], app[keys.REDACTOR], app[keys.CONFIG].request_log)
     app[keys.REQUEST_LOG] = log
@@ -94,7 +107,9 @@ async def _mcp(app: web.Application) -> AsyncIterator[None]:
     async with open_pool(config.mcp, app[ENVIRONMENT], redactor.text) as pool:
         app[keys.POOL] = pool
         files = config.server.data_dir / "files"
-        servers = app[keys.MCP_SERVERS] = await McpServers.load(app[keys.DATABASE], redactor, pool, files)
+        servers = app[keys.MCP_SERVERS] = await McpServers.load(
+            app[keys.DATABASE], app[keys.VAULT], app[keys.SECRETS], redactor, pool, files
+        )
         async with open_mcp_proxy(servers) as app[keys.MCP_PROXY]:
             yield
 
@@ -122,7 +137,7 @@ async def _clients(app: web.Application) -> AsyncIterator[None]:
 async def _llm(app: web.Application) -> AsyncIterator[None]:
     config = app[keys.CONFIG]
     url = config.llm.ollama.url
-    providers = await LlmProviders.load(app[keys.DATABASE], app[keys.REDACTOR], url)
+    providers = await LlmProviders.load(app[keys.DATABASE], app[keys.VAULT], app[keys.REDACTOR], url)
     app[keys.LLM_PROVIDERS] = providers
     http = HttpClient(config.llm.connect_timeout, config.llm.read_timeout)
     pool = app[keys.POOL]

@@ -74,6 +74,12 @@ class SecurityConfig:
         "Web origins that may administer the gateway (the desktop shell is one by itself).",
         each(is_origin),
     )
+    secrets_key: str = setting(
+        "auto",
+        "Where the key of the stored secrets lies: keyring (the system's), file (in data_dir), or auto "
+        "(the keyring where there is one). `archestra-gateway secrets rotate-key` moves it.",
+        one_of("auto", "keyring", "file"),
+    )
 
 
 @attrs.frozen

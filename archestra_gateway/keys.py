@@ -16,7 +16,9 @@ from archestra_gateway.services.llm_provider import LlmProviders
 from archestra_gateway.services.mcp_proxy import McpProxy
 from archestra_gateway.services.mcp_request_log import RequestLog
 from archestra_gateway.services.mcp_server import McpServers
+from archestra_gateway.services.secret import Secrets
 from archestra_gateway.services.status import StatusReport
+from archestra_gateway.services.vault import Vault
 from archestra_gateway.store.database import Database
 from archestra_gateway.upstreams.pool import Pool
 
@@ -29,6 +31,8 @@ OPENAPI: web.AppKey[Callable[[], bytes]] = web.AppKey("OPENAPI")
 """The encoded document; made when it is first asked for."""
 DATABASE = web.AppKey("DATABASE", Database)
 POOL = web.AppKey("POOL", Pool)
+VAULT = web.AppKey("VAULT", Vault)
+SECRETS = web.AppKey("SECRETS", Secrets)
 STATUS = web.AppKey("STATUS", StatusReport)
 REQUEST_LOG = web.AppKey("REQUEST_LOG", RequestLog)
 MCP_SERVERS = web.AppKey("MCP_SERVERS", McpServers)

@@ -11,6 +11,7 @@ from archestra_gateway.handlers import (
     mcp_proxy,
     mcp_request_log,
     mcp_server,
+    secret,
     status,
 )
 from archestra_gateway.schemas.agent import (
@@ -56,6 +57,7 @@ from archestra_gateway.schemas.mcp_server import (
     ServerTools,
     UpdateMcpServer,
 )
+from archestra_gateway.schemas.secret import CreateSecret, RotatedKey, Secret, UpdateSecret
 from archestra_gateway.schemas.status import Health, Status
 from archestra_gateway.web.route import Route
 
@@ -65,6 +67,8 @@ LOG = "/api/mcp_request_log"
 CLIENTS = "/api/external_mcp_client"
 CLIENT = CLIENTS + "/{client_name}"
 CHAT = f"/api/agent/chat/{{id:{CHAT_ID}}}"
+SECRETS = "/api/secret"
+SECRET = SECRETS + "/{name}"
 PROXY = r"/mcp_proxy/{server:[A-Za-z0-9_-]{1,64}}"
 
 # fmt: off
@@ -161,6 +165,18 @@ ROUTES: tuple[Route, ...] = (
     Route("GET", CHAT, chat.get, "chat.get", "Read a chat", gives=Chat),
     Route("PUT", CHAT, chat.update, "chat.update", "Rename a chat", takes=UpdateChat, gives=ChatSummary),
     Route("DELETE", CHAT, chat.delete, "chat.delete", "Delete a chat", status=204, administration=True),
+    #
+    Route("GET", SECRETS, secret.list_all, "secret.list", "List the stored secrets by name",
+          gives=list[Secret]),
+    Route("POST", SECRETS, secret.create, "secret.create", "Store a secret", takes=CreateSecret, gives=Secret,
+          status=201, administration=True),
+    Route("POST", f"{SECRETS}/rotate_key", secret.rotate_key, "secret.rotate_key",
+          "Seal everything that is stored with a new key", gives=RotatedKey, administration=True),
+    Route("GET", SECRET, secret.get, "secret.get", "Get one secret without its value", gives=Secret),
+    Route("PUT", SECRET, secret.update, "secret.update", "Change a secret's value", takes=UpdateSecret,
+          gives=Secret, administration=True),
+    Route("DELETE", SECRET, secret.delete, "secret.delete", "Forget a secret", status=204,
+          administration=True),
     #
     Route("POST", PROXY, mcp_proxy.post, "mcp_proxy.post", "Send a message to an MCP server",
           carrier="jsonrpc"),

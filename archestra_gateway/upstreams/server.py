@@ -3,7 +3,7 @@
 import asyncio
 import contextlib
 import time
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from functools import partial
 from typing import Any
 
@@ -27,6 +27,9 @@ COUNTING = 5.0
 Listen = Callable[[Dialogue], Listener]
 """Who hears an upstream, given the dialogue with it."""
 
+Prepare = Callable[[ServerConfig], Awaitable[ServerConfig]]
+"""Puts secrets in place of their names, at the last moment."""
+
 
 class Server:
     """Started by the first call; `listeners` are its sessions, which hear what it says about itself."""
@@ -37,6 +40,7 @@ class Server:
         self.is_enabled = True
         self.stderr = Stderr(pool.limits.stderr_lines, pool.clean)
         self.listeners: set[Listener] = set()
+        self.prepare: Prepare = _as_it_is
         self._pool = pool
         self._shared: Upstream | None = None
         self._starting: asyncio.Task[Upstream] | None = None
@@ -202,10 +206,10 @@ class Server:
             raise
 
     async def _connect(self) -> Upstream:
-        pool = self._pool
-        if isinstance(self.config, HttpConfig):
-            return Remote(self.name, self.config, pool.limits, pool.http)
-        command_line = launch(self.config, await pool.path(), pool.environment)
+        pool, config = self._pool, await self.prepare(self.config)
+        if isinstance(config, HttpConfig):
+            return Remote(self.name, config, pool.limits, pool.http)
+        command_line = launch(config, await pool.path(), pool.environment)
         on_end = partial(self._died, time.monotonic())
         child = Child(self.name, pool.limits, self.stderr, pool.watchdog, on_end)
         await child.start(command_line)
@@ -266,3 +270,7 @@ class Server:
                 dialogue.tell(jsonrpc.error(message["id"], jsonrpc.METHOD_NOT_FOUND, refusal))
 
         return hear
+
+
+async def _as_it_is(config: ServerConfig) -> ServerConfig:
+    return config
