@@ -1,7 +1,9 @@
 """What every test may ask for: a configuration, an open database, the whole application on a real port."""
 
 import os
-from collections.abc import AsyncIterator
+import subprocess
+import sys
+from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 
 import pytest
@@ -31,6 +33,16 @@ class GatewayServer(TestServer):
 
     async def _make_runner(self, **kwargs: object) -> web.BaseRunner:
         return Runner(self.app)
+
+
+@pytest.fixture(scope="session")
+def model_url() -> Iterator[str]:
+    """A scripted model server in Ollama's place."""
+    program = Path(__file__).parent / "fakes" / "scripted_model.py"
+    with subprocess.Popen([sys.executable, str(program)], stdout=subprocess.PIPE, text=True) as process:
+        assert process.stdout is not None
+        yield f"http://127.0.0.1:{process.stdout.readline().strip()}"
+        process.kill()
 
 
 @pytest.fixture

@@ -165,7 +165,9 @@ async def asked(request: web.Request) -> web.StreamResponse:
 
 
 async def release(request: web.Request) -> web.StreamResponse:
+    """Lets what `waits` go on; whoever asks later waits again."""
     RELEASED.set()
+    RELEASED.clear()
     return web.json_response({})
 
 

@@ -3,9 +3,8 @@
 import asyncio
 import json
 import os
-import subprocess
 import sys
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from collections.abc import AsyncIterator, Awaitable, Callable
 from pathlib import Path
 from typing import Any
 
@@ -21,17 +20,6 @@ FAKES = Path(__file__).parent.parent / "fakes"
 CHAT = "/api/agent/chat"
 
 Json = dict[str, Any]
-
-
-@pytest.fixture(scope="module")
-def model_url() -> Iterator[str]:
-    """A scripted Ollama for all tests of this file."""
-    with subprocess.Popen(
-        [sys.executable, str(FAKES / "scripted_model.py")], stdout=subprocess.PIPE, text=True
-    ) as process:
-        assert process.stdout is not None
-        yield f"http://127.0.0.1:{process.stdout.readline().strip()}"
-        process.kill()
 
 
 @pytest.fixture
