@@ -21,9 +21,16 @@ from archestra_gateway.services.external_mcp_client_file import ClientFiles
 from archestra_gateway.services.external_mcp_client_row import Gateway, bridge_program
 from archestra_gateway.services.llm import Llm
 from archestra_gateway.services.llm_provider import OLLAMA, LlmProviders
+from archestra_gateway.services.mcp_catalogue import open_catalogue
+from archestra_gateway.services.mcp_context import Contexts
+from archestra_gateway.services.mcp_gateway import open_mcp_gateway
+from archestra_gateway.services.mcp_gateway_methods import Methods
+from archestra_gateway.services.mcp_gateway_sessions import Sessions
+from archestra_gateway.services.mcp_own import Own
 from archestra_gateway.services.mcp_proxy import open_mcp_proxy
 from archestra_gateway.services.mcp_request_log import RequestLog
 from archestra_gateway.services.mcp_server import McpServers
+from archestra_gateway.services.mcp_server_tools import McpServerTools
 from archestra_gateway.services.plain_secrets import seal_plain_secrets
 from archestra_gateway.services.secret import Secrets
 from archestra_gateway.services.status import StatusReport
@@ -51,7 +58,9 @@ def create_app(config: Config, environment: Mapping[str, str]) -> web.Applicatio
     guard.install(app)
     cors.install(app)
     app.on_shutdown.append(_end_streams)
-    app.cleanup_ctx.extend([_token, _database, _vault, _request_log, _mcp, _clients, _llm, _agent])
+    app.cleanup_ctx.extend(
+        [_token, _database, _vault, _request_log, _mcp, _mcp_gateway, _clients, _llm, _agent]
+    )
     return app
 
 
@@ -64,6 +73,7 @@ async def _end_streams(app: web.Application) -> None:
     await app[keys.AGENT].close()
     app[keys.STOPPING].set()
     app[keys.LLM].stop()
+    app[keys.MCP_GATEWAY].stop()
 
 
 @asynccontextmanager
@@ -111,6 +121,20 @@ async def _mcp(app: web.Application) -> AsyncIterator[None]:
             app[keys.DATABASE], app[keys.VAULT], app[keys.SECRETS], redactor, pool, files
         )
         async with open_mcp_proxy(servers) as app[keys.MCP_PROXY]:
+            yield
+
+
+@asynccontextmanager
+async def _mcp_gateway(app: web.Application) -> AsyncIterator[None]:
+    config, database, servers = app[keys.CONFIG].mcp, app[keys.DATABASE], app[keys.MCP_SERVERS]
+    own = Own(servers, app[keys.REQUEST_LOG], Contexts(database))
+    async with open_catalogue(database, servers, config.list_timeout) as catalogue:
+        is_plain = config.tool_names == "plain"
+        app[keys.MCP_SERVER_TOOLS] = McpServerTools(catalogue, app[keys.REQUEST_LOG], is_plain)
+        methods, sessions = Methods(catalogue, own, config), Sessions(database, config.max_sessions)
+        async with open_mcp_gateway(catalogue, methods, sessions) as gateway:
+            app[keys.MCP_GATEWAY] = gateway
+            app[keys.STATUS].sections["mcp"] = gateway.counts
             yield
 
 

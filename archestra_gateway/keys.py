@@ -13,9 +13,11 @@ from archestra_gateway.services.external_mcp_client import ExternalMcpClients
 from archestra_gateway.services.external_mcp_client_file import ClientFiles
 from archestra_gateway.services.llm import Llm
 from archestra_gateway.services.llm_provider import LlmProviders
+from archestra_gateway.services.mcp_gateway import McpGateway
 from archestra_gateway.services.mcp_proxy import McpProxy
 from archestra_gateway.services.mcp_request_log import RequestLog
 from archestra_gateway.services.mcp_server import McpServers
+from archestra_gateway.services.mcp_server_tools import McpServerTools
 from archestra_gateway.services.secret import Secrets
 from archestra_gateway.services.status import StatusReport
 from archestra_gateway.services.vault import Vault
@@ -37,6 +39,8 @@ STATUS = web.AppKey("STATUS", StatusReport)
 REQUEST_LOG = web.AppKey("REQUEST_LOG", RequestLog)
 MCP_SERVERS = web.AppKey("MCP_SERVERS", McpServers)
 MCP_PROXY = web.AppKey("MCP_PROXY", McpProxy)
+MCP_SERVER_TOOLS = web.AppKey("MCP_SERVER_TOOLS", McpServerTools)
+MCP_GATEWAY = web.AppKey("MCP_GATEWAY", McpGateway)
 EXTERNAL_MCP_CLIENTS = web.AppKey("EXTERNAL_MCP_CLIENTS", ExternalMcpClients)
 CLIENT_FILES = web.AppKey("CLIENT_FILES", ClientFiles)
 LLM = web.AppKey("LLM", Llm)

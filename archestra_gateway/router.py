@@ -8,6 +8,7 @@ from archestra_gateway.handlers import (
     external_mcp_client,
     llm,
     llm_provider,
+    mcp,
     mcp_proxy,
     mcp_request_log,
     mcp_server,
@@ -50,6 +51,7 @@ from archestra_gateway.schemas.mcp_request_log import (
     StatsQuery,
 )
 from archestra_gateway.schemas.mcp_server import (
+    AllowTools,
     CreateMcpServer,
     FollowLogs,
     McpServer,
@@ -88,6 +90,9 @@ ROUTES: tuple[Route, ...] = (
           gives=McpServer, administration=True),
     Route("POST", f"{SERVER}/restart", mcp_server.restart, "mcp_server.restart", "Restart an MCP server",
           gives=McpServer, administration=True),
+    Route("PUT", f"{SERVER}/tools", mcp_server.allow_tools, "mcp_server.allow_tools",
+          "Choose which of a server's tools /mcp offers", takes=AllowTools, gives=ServerTools,
+          administration=True),
     Route("GET", f"{SERVER}/tools", mcp_server.tools, "mcp_server.tools", "List a server's tools",
           gives=ServerTools),
     Route("GET", f"{SERVER}/logs", mcp_server.logs, "mcp_server.logs", "Read what a server wrote to stderr",
@@ -178,6 +183,11 @@ ROUTES: tuple[Route, ...] = (
     Route("DELETE", SECRET, secret.delete, "secret.delete", "Forget a secret", status=204,
           administration=True),
     #
+    Route("POST", "/mcp", mcp.post, "mcp.post", "Send a message to the gateway's own MCP server",
+          carrier="jsonrpc"),
+    Route("GET", "/mcp", mcp.get, "mcp.get", "Listen to what the servers of a session say unasked",
+          media_type="text/event-stream", carrier="jsonrpc"),
+    Route("DELETE", "/mcp", mcp.delete, "mcp.delete", "End a session", status=204, carrier="jsonrpc"),
     Route("POST", PROXY, mcp_proxy.post, "mcp_proxy.post", "Send a message to an MCP server",
           carrier="jsonrpc"),
     Route("GET", PROXY, mcp_proxy.get, "mcp_proxy.get", "Listen to what a session's server says unasked",

@@ -83,6 +83,10 @@ class McpServers:
         """Raises NotFound."""
         return self._get(name).server
 
+    def known(self) -> list[Known]:
+        """All of them, by name."""
+        return [self._known[name] for name in sorted(self._known)]
+
     def list_all(self) -> list[McpServer]:
         return [_shown(self._known[name]) for name in sorted(self._known)]
 

@@ -7,6 +7,8 @@ from collections.abc import Awaitable, Callable
 from functools import partial
 from typing import Any
 
+from msgspec import Raw
+
 from archestra_gateway.errors import GatewayError, UpstreamError, UpstreamTimeout, UpstreamUnavailable
 from archestra_gateway.protocol import jsonrpc, mcp
 from archestra_gateway.protocol.jsonrpc import Message
@@ -30,6 +32,9 @@ Listen = Callable[[Dialogue], Listener]
 Prepare = Callable[[ServerConfig], Awaitable[ServerConfig]]
 """Puts secrets in place of their names, at the last moment."""
 
+Watcher = Callable[[str, Message | None], object]
+"""Gets the server's name and what it says about itself; None: it has started."""
+
 
 class Server:
     """Started by the first call; `listeners` are its sessions, which hear what it says about itself."""
@@ -41,6 +46,8 @@ class Server:
         self.stderr = Stderr(pool.limits.stderr_lines, pool.clean)
         self.listeners: set[Listener] = set()
         self.prepare: Prepare = _as_it_is
+        self.watchers: list[Watcher] = []
+        self.initialized: Raw | None = None
         self._pool = pool
         self._shared: Upstream | None = None
         self._starting: asyncio.Task[Upstream] | None = None
@@ -121,6 +128,7 @@ class Server:
         """What a server says about itself reaches all of its clients, whichever process of it said so."""
         for listener in list(self.listeners):
             listener(message)
+        self._tell_watchers(message)
 
     def status(self) -> McpServerStatus:
         mine = [lease.upstream for lease in self._pool.of(self.name)]
@@ -160,7 +168,9 @@ class Server:
         await upstream.send(jsonrpc.notification(mcp.INITIALIZED))
         self._shared = upstream
         self._starts += 1
+        self.initialized = answer["result"]
         self._counting = asyncio.create_task(self._count_tools())
+        self._tell_watchers(None)
         return upstream
 
     def _has_started(self, task: asyncio.Task[Upstream]) -> None:
@@ -252,6 +262,10 @@ class Server:
                 f"The MCP server {self.name} is stopped: POST /api/mcp_server/{self.name}/start starts it",
                 name=self.name,
             )
+
+    def _tell_watchers(self, message: Message | None) -> None:
+        for watcher in self.watchers:
+            watcher(self.name, message)
 
     def _forget_shared(self) -> None:
         self._shared = None
