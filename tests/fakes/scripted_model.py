@@ -6,6 +6,7 @@ Run as a program it prints its port. `GET /asked` gives the requests that it got
 import asyncio
 import json
 import sys
+import time
 from collections.abc import AsyncIterator
 from typing import Any
 
@@ -17,6 +18,7 @@ RELEASED = asyncio.Event()
 Step = list[Any]
 CUT = object()
 STALL = object()
+STAMP = object()
 
 
 def text(*words: str) -> Step:
@@ -70,7 +72,7 @@ def script(model: str, asked: dict[str, Any]) -> Step:
         "error-line": lambda: [*text("Half"), "ERROR"],
         "malformed": lambda: [*text("Good"), "MALFORMED", *text(" again.")],
         "last-chunk": lambda: after_tool(asked, {"last": call("fake__echo", text="late")}),
-        "many": lambda: text(*(f"w{number} " for number in range(int(asked["options"]["n"])))),
+        "stamps": lambda: [STAMP] * 200,
         "long": lambda: text(*(f"word{number} " for number in range(3000))),
     }
     return list(scripts.get(model.partition(":")[0], scripts["words"])())
@@ -87,7 +89,7 @@ async def lines(request: web.Request, asked: dict[str, Any]) -> AsyncIterator[An
             request.transport.abort()
             return
         else:
-            yield item
+            yield {"content": f"{time.monotonic():.6f} "} if item is STAMP else item
             await asyncio.sleep(float(asked["model"].partition(":")[2] or 0))
 
 
