@@ -53,7 +53,7 @@ class ParseError(ProtocolError):
     number = PARSE_ERROR
 
 
-class InvalidMessage(ProtocolError):  # noqa: N818
+class InvalidMessage(ProtocolError):
     """It is JSON, and not a JSON-RPC message."""
 
 
