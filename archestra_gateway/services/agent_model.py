@@ -10,8 +10,9 @@ from archestra_gateway.agent.loop import ToolsRefused
 from archestra_gateway.config import AgentConfig
 from archestra_gateway.errors import UpstreamError, UpstreamTimeout, UpstreamUnavailable
 from archestra_gateway.log import Redactor
+from archestra_gateway.protocol.plain_json import decoded
 from archestra_gateway.providers.conversation import ModelEvent, Prompt
-from archestra_gateway.providers.dialect import decoded, error_text, refuses_tools
+from archestra_gateway.providers.dialect import error_text, refuses_tools
 from archestra_gateway.services.agent_log import Calls
 from archestra_gateway.services.llm import Llm
 from archestra_gateway.services.llm_provider import LlmProviders, Provider

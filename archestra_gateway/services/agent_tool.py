@@ -12,6 +12,7 @@ from archestra_gateway.config import AgentConfig
 from archestra_gateway.errors import GatewayError, NotFound, UpstreamTimeout
 from archestra_gateway.protocol import jsonrpc, mcp
 from archestra_gateway.protocol.jsonrpc import Message
+from archestra_gateway.protocol.plain_json import decoded
 from archestra_gateway.providers.conversation import ToolCall
 from archestra_gateway.services.agent_log import Calls
 from archestra_gateway.services.mcp_server import McpServers
@@ -63,14 +64,14 @@ class Toolbox:
                 if "error" in answer:
                     entry.error_message = error_text(answer)
                     return failed(f"{tool.server} refused the call: {error_text(answer)}")
-            return read_result(jsonrpc.value(answer.get("result")), self._config.max_tool_result)
+            return read_result(decoded(bytes(answer["result"])), self._config.max_tool_result)
         except GatewayError as error:
             return failed(error.message)
 
     async def _ask(self, tool: Offered, message: Message, progress: Progress) -> Message:
         def hear(notification: Message) -> None:
             if mcp.method(notification) == mcp.PROGRESS:
-                progress(jsonrpc.value(notification.get("params")))
+                progress(decoded(bytes(notification.get("params", jsonrpc.NULL))))
 
         seconds = self._config.tool_timeout
         try:
