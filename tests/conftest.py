@@ -3,7 +3,7 @@
 import os
 import subprocess
 import sys
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -51,5 +51,13 @@ def app(config: Config) -> web.Application:
 
 
 @pytest.fixture
-async def client(app: web.Application, aiohttp_client: AiohttpClient) -> TestClient:
-    return await aiohttp_client(GatewayServer(app))
+def serve(aiohttp_client: AiohttpClient) -> Callable[[web.Application], Awaitable[TestClient]]:
+    """client = await serve(app)"""
+    return lambda app: aiohttp_client(GatewayServer(app))
+
+
+@pytest.fixture
+async def client(
+    app: web.Application, serve: Callable[[web.Application], Awaitable[TestClient]]
+) -> TestClient:
+    return await serve(app)
