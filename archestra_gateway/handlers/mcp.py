@@ -1,11 +1,13 @@
 """`/mcp`."""
 
 from aiohttp import hdrs, web
+from multidict import CIMultiDictProxy
 
 from archestra_gateway import keys
 from archestra_gateway.errors import InvalidRequest
 from archestra_gateway.protocol import jsonrpc
 from archestra_gateway.protocol.modern import Headers
+from archestra_gateway.protocol.parameter_headers import PREFIX
 from archestra_gateway.services.mcp_gateway import Arrival
 from archestra_gateway.services.mcp_request_log import Entry
 from archestra_gateway.services.mcp_view import Visibility
@@ -49,16 +51,27 @@ async def delete(request: web.Request) -> web.StreamResponse:
 
 
 def _arrival(request: web.Request, entry: Entry, text: bytes, answer: McpAnswer) -> Arrival:
-    headers = request.headers
-    names = ("MCP-Protocol-Version", "Mcp-Method", "Mcp-Name")
     return Arrival(
-        session_id=headers.get(SESSION_ID),
-        headers=Headers(*(tuple(headers.getall(name, ())) for name in names)),
+        session_id=request.headers.get(SESSION_ID),
+        headers=_headers(request.headers),
         text=text,
         listener=answer.push if answer.can_stream else None,
         entry=entry,
         visibility=_visibility(request),
         may_administer=guard.may_administer(request),
+    )
+
+
+def _headers(headers: CIMultiDictProxy[str]) -> Headers:
+    def every(name: str) -> tuple[str, ...]:
+        return tuple(headers.getall(name, ()))
+
+    parameters = {name.lower() for name in headers if name.lower().startswith(PREFIX)}
+    return Headers(
+        version=every("MCP-Protocol-Version"),
+        method=every("Mcp-Method"),
+        name=every("Mcp-Name"),
+        parameters={name: every(name) for name in parameters},
     )
 
 

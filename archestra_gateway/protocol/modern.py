@@ -73,11 +73,15 @@ class InvalidParams(jsonrpc.ProtocolError):
 
 @attrs.frozen
 class Headers:
-    """MCP-Protocol-Version, Mcp-Method and Mcp-Name, each as often as it was sent."""
+    """MCP-Protocol-Version, Mcp-Method and Mcp-Name, each as often as it was sent.
+
+    `parameters` are those whose names begin with `mcp-param-`, in small letters.
+    """
 
     version: tuple[str, ...] = ()
     method: tuple[str, ...] = ()
     name: tuple[str, ...] = ()
+    parameters: Mapping[str, tuple[str, ...]] = attrs.field(factory=dict)
 
 
 @attrs.frozen
@@ -150,7 +154,7 @@ def _check_name(headers: Headers, message: Message) -> None:
         return
     wanted = mcp.member(message.get("params"), parameter)
     if wanted is not None:
-        _compare("Mcp-Name", tuple(map(_plain, headers.name)), wanted)
+        _compare("Mcp-Name", tuple(map(plain_header, headers.name)), wanted)
 
 
 def _compare(name: str, said: tuple[str | None, ...], wanted: Any) -> None:
@@ -158,7 +162,7 @@ def _compare(name: str, said: tuple[str | None, ...], wanted: Any) -> None:
         raise HeaderMismatch(f"The header {name} does not say what the body says, once: {wanted!r}")
 
 
-def _plain(value: str) -> str | None:
+def plain_header(value: str) -> str | None:
     """A header's value, taken out of `=?base64?…?=`; None when that is not sound."""
     encoded = _ENCODED.fullmatch(value)
     if encoded is None:

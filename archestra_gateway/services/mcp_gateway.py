@@ -14,6 +14,7 @@ from archestra_gateway.errors import GatewayError, InternalError
 from archestra_gateway.protocol import jsonrpc, mcp, modern
 from archestra_gateway.protocol.jsonrpc import Message
 from archestra_gateway.protocol.modern import Headers
+from archestra_gateway.protocol.parameter_headers import Values
 from archestra_gateway.services.mcp_catalogue import Catalogue
 from archestra_gateway.services.mcp_gateway_listen import Listen
 from archestra_gateway.services.mcp_gateway_methods import CAPABILITIES, Caller, Methods, no_such_method
@@ -176,7 +177,8 @@ class McpGateway:
         elif method == modern.LISTEN:
             answer = await self._listen(arrival, message)
         else:
-            answer = await self._methods.answer(_caller(arrival), message)
+            caller = _caller(arrival, parameters=arrival.headers.parameters)
+            answer = await self._methods.answer(caller, message)
         answer = modern.answer(answer, method, mcp.member(message.get("params"), "uri"))
         return Reply(answer, status=modern.status(answer))
 
@@ -213,8 +215,12 @@ async def open_mcp_gateway(
         await gateway.close()
 
 
-def _caller(arrival: Arrival, session: GatewaySession | None = None) -> Caller:
-    return Caller(arrival.visibility, arrival.may_administer, arrival.entry, arrival.listener, session)
+def _caller(
+    arrival: Arrival, session: GatewaySession | None = None, parameters: Values | None = None
+) -> Caller:
+    return Caller(
+        arrival.visibility, arrival.may_administer, arrival.entry, arrival.listener, session, parameters
+    )
 
 
 def _introduce(entry: Entry, client_info: dict[str, str]) -> None:

@@ -9,7 +9,7 @@ from msgspec import Raw
 
 from archestra_gateway.config import McpConfig
 from archestra_gateway.errors import GatewayError, NotFound
-from archestra_gateway.protocol import jsonrpc, mcp, modern
+from archestra_gateway.protocol import jsonrpc, mcp, modern, parameter_headers
 from archestra_gateway.protocol.jsonrpc import Message
 from archestra_gateway.protocol.modern import InvalidParams
 from archestra_gateway.services import mcp_own_prompts as own_prompts
@@ -44,13 +44,17 @@ LONGEST_INSTRUCTIONS = 2000
 
 @attrs.frozen(eq=False)
 class Caller:
-    """Who calls; without a `session` nobody is there to answer a server's questions."""
+    """Who calls; without a `session` nobody is there to answer a server's questions.
+
+    `parameters` are the headers `Mcp-Param-*`; None in the eras that do not know them.
+    """
 
     visibility: Visibility
     may_administer: bool
     entry: Entry
     listener: Listener | None
     session: GatewaySession | None = None
+    parameters: parameter_headers.Values | None = None
 
 
 @attrs.frozen(eq=False)
@@ -111,6 +115,9 @@ class Methods:
         if target is None:
             raise InvalidParams(f"There is no tool named {name}", name=name)
         caller.entry.tool_name = target.item.name
+        if caller.parameters is not None and b"x-mcp-header" in bytes(target.item.text):
+            arguments = mcp.member(message.get("params"), "arguments")
+            parameter_headers.check(target.item.value().get("inputSchema"), arguments, caller.parameters)
         return await self._ask(caller, target.server, _with(message, "name", target.item.name))
 
     async def get_prompt(self, caller: Caller, message: Message) -> Message:

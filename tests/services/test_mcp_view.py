@@ -8,7 +8,6 @@ from archestra_gateway.protocol import jsonrpc
 from archestra_gateway.services.mcp_view import View, Visibility, fits, view
 from archestra_gateway.upstreams.description import KINDS, Description, Item, Kind, from_text, to_text
 
-
 EVERYTHING = Visibility()
 
 
