@@ -42,23 +42,25 @@ class Bridge:
 
     def take(self, line: bytes) -> None:
         """One message of the client; never raises."""
-        identifier: Raw | None = None
         try:
             message = jsonrpc.decode(line)
             kind = jsonrpc.kind(message)
-            if kind != "request":
-                self._notify(line, message)
-                return
-            identifier = message["id"]
+        except jsonrpc.ProtocolError as error:
+            self.output.fail(None, error)
+            return
+        if kind != "request":
+            self._notify(line, message)
+            return
+        try:
             if mcp.method(message) == mcp.INITIALIZE:
                 self.end()
                 self.session = self._initialize(line, is_the_clients=True)
             else:
                 self._request(line, message)
         except GatewayError as error:
-            self.output.fail(identifier, error)
+            self.output.fail(message["id"], error)
         except BROKEN:
-            self.output.fail(identifier, UpstreamError(BREAK))
+            self.output.fail(message["id"], UpstreamError(BREAK))
 
     def renew(self, stale: Session) -> Session:
         """A session in the place of one that the daemon forgot: the first who asks opens it.
@@ -121,12 +123,15 @@ class Bridge:
             if call is not None:
                 call.cancel()  # since 2026-07-28 over HTTP, to leave is to cancel
                 return
-        if self.gateway.find() is None:
-            return
-        with self.post(line, headers_for(message, self.session)) as exchange:
-            for text in exchange.messages():
-                if exchange.response.status != NOT_FOUND:
-                    self.output.write(text)
+        try:
+            if self.gateway.find() is None:
+                return
+            with self.post(line, headers_for(message, self.session)) as exchange:
+                for text in exchange.messages():
+                    if exchange.response.status != NOT_FOUND:
+                        self.output.write(text)
+        except (GatewayError, *BROKEN) as error:
+            say(f"The gateway did not take a message: {error}")
 
     def _request(self, line: bytes, message: Message) -> None:
         """Sent in the order in which requests come, answered in any."""
