@@ -12,16 +12,30 @@ from archestra_gateway.client_configs.backups import Backups
 from archestra_gateway.client_configs.machine import this_machine
 from archestra_gateway.config import Config
 from archestra_gateway.log import Redactor
+from archestra_gateway.services.agent import open_agent
+from archestra_gateway.services.agent_model import Models
+from archestra_gateway.services.agent_tool import Toolbox
+from archestra_gateway.services.chat import Chats
 from archestra_gateway.services.external_mcp_client import ExternalMcpClients
 from archestra_gateway.services.external_mcp_client_file import ClientFiles
 from archestra_gateway.services.external_mcp_client_row import Gateway, bridge_program
 from archestra_gateway.services.llm import Llm
 from archestra_gateway.services.llm_provider import OLLAMA, LlmProviders
+from archestra_gateway.services.mcp_catalogue import open_catalogue
+from archestra_gateway.services.mcp_context import Contexts
+from archestra_gateway.services.mcp_gateway import open_mcp_gateway
+from archestra_gateway.services.mcp_gateway_methods import Methods
+from archestra_gateway.services.mcp_gateway_sessions import Sessions
+from archestra_gateway.services.mcp_own import Own
 from archestra_gateway.services.mcp_proxy import open_mcp_proxy
 from archestra_gateway.services.mcp_request_log import RequestLog
 from archestra_gateway.services.mcp_server import McpServers
+from archestra_gateway.services.mcp_server_tools import McpServerTools
+from archestra_gateway.services.plain_secrets import seal_plain_secrets
+from archestra_gateway.services.secret import Secrets
 from archestra_gateway.services.status import StatusReport
 from archestra_gateway.services.token import load_token
+from archestra_gateway.services.vault import open_vault
 from archestra_gateway.store.database import open_database
 from archestra_gateway.upstreams.http_client import HttpClient
 from archestra_gateway.upstreams.ollama import Ollama
@@ -44,7 +58,9 @@ def create_app(config: Config, environment: Mapping[str, str]) -> web.Applicatio
     guard.install(app)
     cors.install(app)
     app.on_shutdown.append(_end_streams)
-    app.cleanup_ctx.extend([_token, _database, _request_log, _mcp, _clients, _llm])
+    app.cleanup_ctx.extend(
+        [_token, _database, _vault, _request_log, _mcp, _mcp_gateway, _clients, _llm, _agent]
+    )
     return app
 
 
@@ -54,8 +70,10 @@ def _openapi(base_url: str) -> bytes:
 
 
 async def _end_streams(app: web.Application) -> None:
+    await app[keys.AGENT].close()
     app[keys.STOPPING].set()
     app[keys.LLM].stop()
+    app[keys.MCP_GATEWAY].stop()
 
 
 @asynccontextmanager
@@ -75,6 +93,16 @@ async def _database(app: web.Application) -> AsyncIterator[None]:
 
 
 @asynccontextmanager
+async def _vault(app: web.Application) -> AsyncIterator[None]:
+    config, database = app[keys.CONFIG], app[keys.DATABASE]
+    vault = app[keys.VAULT] = await open_vault(config.server.data_dir, config.security.secrets_key)
+    await seal_plain_secrets(database, vault)
+    app[keys.SECRETS] = await Secrets.load(database, vault, app[keys.REDACTOR])
+    app[keys.STATUS].sections["secrets"] = lambda: {"key": vault.place}
+    yield
+
+
+@asynccontextmanager
 async def _request_log(app: web.Application) -> AsyncIterator[None]:
     log = RequestLog(app[keys.DATABASE], app[keys.REDACTOR], app[keys.CONFIG].request_log)
     app[keys.REQUEST_LOG] = log
@@ -89,8 +117,24 @@ async def _mcp(app: web.Application) -> AsyncIterator[None]:
     async with open_pool(config.mcp, app[ENVIRONMENT], redactor.text) as pool:
         app[keys.POOL] = pool
         files = config.server.data_dir / "files"
-        servers = app[keys.MCP_SERVERS] = await McpServers.load(app[keys.DATABASE], redactor, pool, files)
+        servers = app[keys.MCP_SERVERS] = await McpServers.load(
+            app[keys.DATABASE], app[keys.VAULT], app[keys.SECRETS], redactor, pool, files
+        )
         async with open_mcp_proxy(servers) as app[keys.MCP_PROXY]:
+            yield
+
+
+@asynccontextmanager
+async def _mcp_gateway(app: web.Application) -> AsyncIterator[None]:
+    config, database, servers = app[keys.CONFIG].mcp, app[keys.DATABASE], app[keys.MCP_SERVERS]
+    own = Own(servers, app[keys.REQUEST_LOG], Contexts(database))
+    async with open_catalogue(database, servers, config.list_timeout) as catalogue:
+        is_plain = config.tool_names == "plain"
+        app[keys.MCP_SERVER_TOOLS] = McpServerTools(catalogue, app[keys.REQUEST_LOG], is_plain)
+        methods, sessions = Methods(catalogue, own, config), Sessions(database, config.max_sessions)
+        async with open_mcp_gateway(catalogue, methods, sessions) as gateway:
+            app[keys.MCP_GATEWAY] = gateway
+            app[keys.STATUS].sections["mcp"] = gateway.counts
             yield
 
 
@@ -117,7 +161,7 @@ async def _clients(app: web.Application) -> AsyncIterator[None]:
 async def _llm(app: web.Application) -> AsyncIterator[None]:
     config = app[keys.CONFIG]
     url = config.llm.ollama.url
-    providers = await LlmProviders.load(app[keys.DATABASE], app[keys.REDACTOR], url)
+    providers = await LlmProviders.load(app[keys.DATABASE], app[keys.VAULT], app[keys.REDACTOR], url)
     app[keys.LLM_PROVIDERS] = providers
     http = HttpClient(config.llm.connect_timeout, config.llm.read_timeout)
     pool = app[keys.POOL]
@@ -134,3 +178,15 @@ async def _llm(app: web.Application) -> AsyncIterator[None]:
     finally:
         http.close()
         await ollama.stop()
+
+
+@asynccontextmanager
+async def _agent(app: web.Application) -> AsyncIterator[None]:
+    config = app[keys.CONFIG].agent
+    models = Models(app[keys.LLM], app[keys.LLM_PROVIDERS], app[keys.REDACTOR], config)
+    toolbox = Toolbox(app[keys.MCP_SERVERS], config)
+    app[keys.CHATS] = Chats(app[keys.DATABASE])
+    async with open_agent(app[keys.DATABASE], config, app[keys.REQUEST_LOG], models, toolbox) as app[
+        keys.AGENT
+    ]:
+        yield

@@ -177,6 +177,22 @@ def mcp_stdio(config: Path | None, data_dir: Path | None, server: str | None, cl
 
 
 @cli.group()
+def secrets() -> None:
+    """Look after what is stored encrypted: keys, tokens, secret values of servers."""
+
+
+@secrets.command()
+@located
+def rotate_key(config: Path | None, data_dir: Path | None) -> None:
+    """Encrypt everything that is stored with a new key. It may be killed at any moment and run again."""
+    loaded = load(config, data_dir)
+    from archestra_gateway.daemon import rotate  # the database and the cryptography
+
+    count, place = rotate.rotate_key(loaded.config)
+    click.echo(f"Sealed {count} stored values with a new key ({place}).")
+
+
+@cli.group()
 def config() -> None:
     """See what is set, and by whom.
 

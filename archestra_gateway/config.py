@@ -74,6 +74,12 @@ class SecurityConfig:
         "Web origins that may administer the gateway (the desktop shell is one by itself).",
         each(is_origin),
     )
+    secrets_key: str = setting(
+        "auto",
+        "Where the key of the stored secrets lies: keyring (the system's), file (in data_dir), or auto "
+        "(the keyring where there is one). `archestra-gateway secrets rotate-key` moves it.",
+        one_of("auto", "keyring", "file"),
+    )
 
 
 @attrs.frozen
@@ -95,6 +101,19 @@ class McpConfig:
     )
     max_children: int = setting(32, "Child processes at once, over all servers.", at_least(1))
     max_sessions: int = setting(256, "MCP sessions at once, over all servers.", at_least(1))
+    tool_list: str = setting(
+        "all",
+        '"all" lists every tool on /mcp; "progressive" lists search_tools and call_tool instead of them.',
+        one_of("all", "progressive"),
+    )
+    tool_names: str = setting(
+        "prefixed",
+        'Names on /mcp: "prefixed" is server__tool; "plain" leaves out the server where that is unambiguous.',
+        one_of("prefixed", "plain"),
+    )
+    list_timeout: float = setting(
+        5.0, "Seconds that a list on /mcp waits for servers whose tools are not known yet.", SECONDS
+    )
     stderr_lines: int = setting(1000, "Lines of a server's stderr that are kept.", at_least(1))
 
 

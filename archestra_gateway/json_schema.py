@@ -43,7 +43,8 @@ class Definitions:
 
 @attrs.frozen
 class JsonSchema:
-    """Makes schemas of types. The classes of a `is_closed` one allow no members but their own.
+    """Makes schemas of types. The classes of a `is_closed` one allow no members but their own,
+    unless they say `IS_OPEN`.
 
     A field's `metadata={"schema": {…}}` adds what its type can not say: a description, bounds, a pattern.
     """
@@ -70,7 +71,9 @@ class JsonSchema:
         schema: Json = {"type": "object"} | described(cls)
         schema["properties"] = {field.name: self.of_field(field) for field in fields}
         schema["required"] = [field.name for field in fields if field.default is attrs.NOTHING]
-        return schema | ({"additionalProperties": False} if self.is_closed else {})
+        return schema | (
+            {"additionalProperties": False} if self.is_closed and not getattr(cls, "IS_OPEN", False) else {}
+        )
 
     def of_field(self, field: "attrs.Attribute[Any]") -> Json:
         own: Json = field.metadata.get("schema", {})

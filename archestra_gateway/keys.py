@@ -7,14 +7,20 @@ from aiohttp import web
 
 from archestra_gateway.config import Config
 from archestra_gateway.log import Redactor
+from archestra_gateway.services.agent import Agent
+from archestra_gateway.services.chat import Chats
 from archestra_gateway.services.external_mcp_client import ExternalMcpClients
 from archestra_gateway.services.external_mcp_client_file import ClientFiles
 from archestra_gateway.services.llm import Llm
 from archestra_gateway.services.llm_provider import LlmProviders
+from archestra_gateway.services.mcp_gateway import McpGateway
 from archestra_gateway.services.mcp_proxy import McpProxy
 from archestra_gateway.services.mcp_request_log import RequestLog
 from archestra_gateway.services.mcp_server import McpServers
+from archestra_gateway.services.mcp_server_tools import McpServerTools
+from archestra_gateway.services.secret import Secrets
 from archestra_gateway.services.status import StatusReport
+from archestra_gateway.services.vault import Vault
 from archestra_gateway.store.database import Database
 from archestra_gateway.upstreams.pool import Pool
 
@@ -27,13 +33,19 @@ OPENAPI: web.AppKey[Callable[[], bytes]] = web.AppKey("OPENAPI")
 """The encoded document; made when it is first asked for."""
 DATABASE = web.AppKey("DATABASE", Database)
 POOL = web.AppKey("POOL", Pool)
+VAULT = web.AppKey("VAULT", Vault)
+SECRETS = web.AppKey("SECRETS", Secrets)
 STATUS = web.AppKey("STATUS", StatusReport)
 REQUEST_LOG = web.AppKey("REQUEST_LOG", RequestLog)
 MCP_SERVERS = web.AppKey("MCP_SERVERS", McpServers)
 MCP_PROXY = web.AppKey("MCP_PROXY", McpProxy)
+MCP_SERVER_TOOLS = web.AppKey("MCP_SERVER_TOOLS", McpServerTools)
+MCP_GATEWAY = web.AppKey("MCP_GATEWAY", McpGateway)
 EXTERNAL_MCP_CLIENTS = web.AppKey("EXTERNAL_MCP_CLIENTS", ExternalMcpClients)
 CLIENT_FILES = web.AppKey("CLIENT_FILES", ClientFiles)
 LLM = web.AppKey("LLM", Llm)
 LLM_PROVIDERS = web.AppKey("LLM_PROVIDERS", LlmProviders)
+AGENT = web.AppKey("AGENT", Agent)
+CHATS = web.AppKey("CHATS", Chats)
 
 REQUEST_ID = web.RequestKey("REQUEST_ID", str)

@@ -1,15 +1,31 @@
 """The whole HTTP surface as one table; the router, the guard and the OpenAPI document read the same rows."""
 
 from archestra_gateway.handlers import (
+    agent,
+    agent_permission,
+    chat,
     docs,
     external_mcp_client,
     llm,
     llm_provider,
+    mcp,
     mcp_proxy,
     mcp_request_log,
     mcp_server,
+    secret,
     status,
 )
+from archestra_gateway.schemas.agent import (
+    CHAT_ID,
+    AnswerApproval,
+    Approval,
+    ChatRequest,
+    PermissionKey,
+    SetPermission,
+    Stopped,
+    ToolPermission,
+)
+from archestra_gateway.schemas.chat import Chat, ChatPage, ChatQuery, ChatSummary, UpdateChat
 from archestra_gateway.schemas.external_mcp_client import (
     BackupFile,
     ConnectExternalMcpClient,
@@ -35,6 +51,7 @@ from archestra_gateway.schemas.mcp_request_log import (
     StatsQuery,
 )
 from archestra_gateway.schemas.mcp_server import (
+    AllowTools,
     CreateMcpServer,
     FollowLogs,
     McpServer,
@@ -42,6 +59,7 @@ from archestra_gateway.schemas.mcp_server import (
     ServerTools,
     UpdateMcpServer,
 )
+from archestra_gateway.schemas.secret import CreateSecret, RotatedKey, Secret, UpdateSecret
 from archestra_gateway.schemas.status import Health, Status
 from archestra_gateway.web.route import Route
 
@@ -50,6 +68,9 @@ PROVIDER = "/api/llm_provider/{name}"
 LOG = "/api/mcp_request_log"
 CLIENTS = "/api/external_mcp_client"
 CLIENT = CLIENTS + "/{client_name}"
+CHAT = f"/api/agent/chat/{{id:{CHAT_ID}}}"
+SECRETS = "/api/secret"
+SECRET = SECRETS + "/{name}"
 PROXY = r"/mcp_proxy/{server:[A-Za-z0-9_-]{1,64}}"
 
 # fmt: off
@@ -69,6 +90,9 @@ ROUTES: tuple[Route, ...] = (
           gives=McpServer, administration=True),
     Route("POST", f"{SERVER}/restart", mcp_server.restart, "mcp_server.restart", "Restart an MCP server",
           gives=McpServer, administration=True),
+    Route("PUT", f"{SERVER}/tools", mcp_server.allow_tools, "mcp_server.allow_tools",
+          "Choose which of a server's tools /mcp offers", takes=AllowTools, gives=ServerTools,
+          administration=True),
     Route("GET", f"{SERVER}/tools", mcp_server.tools, "mcp_server.tools", "List a server's tools",
           gives=ServerTools),
     Route("GET", f"{SERVER}/logs", mcp_server.logs, "mcp_server.logs", "Read what a server wrote to stderr",
@@ -125,6 +149,45 @@ ROUTES: tuple[Route, ...] = (
     Route("DELETE", PROVIDER, llm_provider.delete, "llm_provider.delete", "Remove an LLM provider",
           status=204, administration=True),
     #
+    Route("POST", "/api/agent/chat", agent.chat, "agent.chat", takes=ChatRequest,
+          media_type="text/event-stream", carrier="chat"),
+    Route("GET", f"{CHAT}/stream", agent.resume, "agent.resume", media_type="text/event-stream"),
+    Route("POST", f"{CHAT}/stop", agent.stop, "agent.stop", "Stop the answer that is coming", gives=Stopped),
+    Route("GET", f"{CHAT}/approval", agent.approvals, "agent.approvals",
+          "List the tool calls that wait for a person", gives=list[Approval]),
+    Route("POST", f"{CHAT}/approval/{{approval_id}}", agent.approve, "agent.approve",
+          "Allow or deny a tool call", takes=AnswerApproval, gives=Approval, administration=True),
+    Route("GET", "/api/agent/permission", agent_permission.list_all, "agent_permission.list",
+          "List which tools are allowed, asked about or denied", gives=list[ToolPermission]),
+    Route("PUT", "/api/agent/permission", agent_permission.set_one, "agent_permission.set",
+          "Allow, ask about or deny a tool or a whole server", takes=SetPermission, gives=ToolPermission,
+          administration=True),
+    Route("DELETE", "/api/agent/permission", agent_permission.delete, "agent_permission.delete",
+          "Forget what was said about a tool or a server", query=PermissionKey, status=204,
+          administration=True),
+    Route("GET", "/api/agent/chat", chat.list_all, "chat.list", "List and search the chats",
+          query=ChatQuery, gives=ChatPage),
+    Route("GET", CHAT, chat.get, "chat.get", "Read a chat", gives=Chat),
+    Route("PUT", CHAT, chat.update, "chat.update", "Rename a chat", takes=UpdateChat, gives=ChatSummary),
+    Route("DELETE", CHAT, chat.delete, "chat.delete", "Delete a chat", status=204, administration=True),
+    #
+    Route("GET", SECRETS, secret.list_all, "secret.list", "List the stored secrets by name",
+          gives=list[Secret]),
+    Route("POST", SECRETS, secret.create, "secret.create", "Store a secret", takes=CreateSecret, gives=Secret,
+          status=201, administration=True),
+    Route("POST", f"{SECRETS}/rotate_key", secret.rotate_key, "secret.rotate_key",
+          "Seal everything that is stored with a new key", gives=RotatedKey, administration=True),
+    Route("GET", SECRET, secret.get, "secret.get", "Get one secret without its value", gives=Secret),
+    Route("PUT", SECRET, secret.update, "secret.update", "Change a secret's value", takes=UpdateSecret,
+          gives=Secret, administration=True),
+    Route("DELETE", SECRET, secret.delete, "secret.delete", "Forget a secret", status=204,
+          administration=True),
+    #
+    Route("POST", "/mcp", mcp.post, "mcp.post", "Send a message to the gateway's own MCP server",
+          carrier="jsonrpc"),
+    Route("GET", "/mcp", mcp.get, "mcp.get", "Listen to what the servers of a session say unasked",
+          media_type="text/event-stream", carrier="jsonrpc"),
+    Route("DELETE", "/mcp", mcp.delete, "mcp.delete", "End a session", status=204, carrier="jsonrpc"),
     Route("POST", PROXY, mcp_proxy.post, "mcp_proxy.post", "Send a message to an MCP server",
           carrier="jsonrpc"),
     Route("GET", PROXY, mcp_proxy.get, "mcp_proxy.get", "Listen to what a session's server says unasked",

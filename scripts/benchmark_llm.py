@@ -1,4 +1,4 @@
-"""The LLM relay against a direct call and against a bare aiohttp proxy, in one run; prints ratios.
+"""The LLM relay against a direct call and against bare aiohttp proxies, in one run; prints ratios.
 
     python scripts/benchmark_llm.py [--seconds 3] [--streams 1000]
 
@@ -149,7 +149,10 @@ async def load(port: int, path: str, clients: int, seconds: float) -> dict[str, 
 
 
 async def baseline(request: web.Request) -> web.StreamResponse:
-    """What anyone writes first: aiohttp in front, ClientSession behind, no log, no guard."""
+    """What anyone writes first: aiohttp in front, ClientSession behind, no log, no guard.
+
+    It runs on asyncio's own loop, and once more on uvloop.
+    """
     session: ClientSession = request.app["session"]
     headers = {name: value for name, value in request.headers.items() if name.lower() not in DROPPED}
     url = f"http://127.0.0.1:{request.app['upstream']}/{request.match_info['path']}"
@@ -197,10 +200,11 @@ async def serve_upstream() -> None:
 
 def role(arguments: list[str]) -> None:
     """One of the child processes."""
-    uvloop.install()
+    if arguments[0] != "bare":
+        uvloop.install()
     if arguments[0] == "upstream":
         asyncio.run(serve_upstream())
-    elif arguments[0] == "baseline":
+    elif arguments[0] in ("bare", "bare-uvloop"):
         serve_baseline(int(arguments[1]))
     else:
         port, path, clients, seconds = arguments[1:]
@@ -255,20 +259,22 @@ def main() -> None:
     parser.add_argument("--streams", type=int, default=1000)
     options = parser.parse_args()
     upstream = Process(__file__, "--role", "upstream")
-    bare = Process(__file__, "--role", "baseline", str(upstream.port))
+    bare = Process(__file__, "--role", "bare", str(upstream.port))
+    bare_uvloop = Process(__file__, "--role", "bare-uvloop", str(upstream.port))
     with tempfile.TemporaryDirectory() as folder:
         relay = start_daemon(upstream.port, folder)
         places = {
             "direct": (upstream, ""),
             "relay": (relay, "/llm/ollama"),
-            "baseline": (bare, "/llm/ollama"),
+            "bare": (bare, "/llm/ollama"),
+            "bare-uvloop": (bare_uvloop, "/llm/ollama"),
         }
         try:
             short(places, options.seconds, options.rounds)
             chunks(places)
             many(places, options.streams)
         finally:
-            for process in (relay, bare, upstream):
+            for process in (relay, bare, bare_uvloop, upstream):
                 process.stop()
 
 
@@ -293,10 +299,11 @@ def short(places: Places, seconds: float, rounds: int) -> None:
         cpu = min(round_["cpu_us"] for round_ in found[name])
         p50 = min(round_["p50_ms"] for round_ in found[name])
         print(
-            f"  {name:9} {best[name]:8.0f}/s  p50 {p50:6.2f} ms  CPU {cpu:5.0f} µs  "
+            f"  {name:11} {best[name]:8.0f}/s  p50 {p50:6.2f} ms  CPU {cpu:5.0f} µs  "
             f"{best[name] / best['direct']:.2f} of direct"
         )
-    print(f"  relay / baseline: {best['relay'] / best['baseline']:.2f}")
+    for name in ("bare", "bare-uvloop"):
+        print(f"  relay / {name}: {best['relay'] / best[name]:.2f}")
 
 
 def chunks(places: Places) -> None:
@@ -307,7 +314,7 @@ def chunks(places: Places) -> None:
     for name, figures in found.items():
         added = figures["p50_ms"] - found["direct"]["p50_ms"]
         print(
-            f"  {name:9} p50 {figures['p50_ms']:6.2f} ms  p99 {figures['p99_ms']:6.2f} ms  "
+            f"  {name:11} p50 {figures['p50_ms']:6.2f} ms  p99 {figures['p99_ms']:6.2f} ms  "
             f"added p50 {added:5.2f} ms  CPU {figures['cpu_us']:4.0f} µs a chunk"
         )
 
@@ -317,7 +324,7 @@ def many(places: Places, streams: int) -> None:
     for name, (process, prefix) in places.items():
         figures = measure(process, f"{prefix}/stream/50/0.1", streams)
         print(
-            f"  {name:9} {figures['whole']}/{streams} whole  p50 {figures['p50_ms']:6.2f} ms  "
+            f"  {name:11} {figures['whole']}/{streams} whole  p50 {figures['p50_ms']:6.2f} ms  "
             f"p99 {figures['p99_ms']:6.2f} ms  {figures['kib_each']:5.1f} KiB each"
         )
 

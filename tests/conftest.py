@@ -1,7 +1,9 @@
 """What every test may ask for: a configuration, an open database, the whole application on a real port."""
 
 import os
-from collections.abc import AsyncIterator
+import subprocess
+import sys
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -33,11 +35,29 @@ class GatewayServer(TestServer):
         return Runner(self.app)
 
 
+@pytest.fixture(scope="session")
+def model_url() -> Iterator[str]:
+    """A scripted model server in Ollama's place."""
+    program = Path(__file__).parent / "fakes" / "scripted_model.py"
+    with subprocess.Popen([sys.executable, str(program)], stdout=subprocess.PIPE, text=True) as process:
+        assert process.stdout is not None
+        yield f"http://127.0.0.1:{process.stdout.readline().strip()}"
+        process.kill()
+
+
 @pytest.fixture
 def app(config: Config) -> web.Application:
     return create_app(config, os.environ)
 
 
 @pytest.fixture
-async def client(app: web.Application, aiohttp_client: AiohttpClient) -> TestClient:
-    return await aiohttp_client(GatewayServer(app))
+def serve(aiohttp_client: AiohttpClient) -> Callable[[web.Application], Awaitable[TestClient]]:
+    """client = await serve(app)"""
+    return lambda app: aiohttp_client(GatewayServer(app))
+
+
+@pytest.fixture
+async def client(
+    app: web.Application, serve: Callable[[web.Application], Awaitable[TestClient]]
+) -> TestClient:
+    return await serve(app)

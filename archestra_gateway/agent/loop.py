@@ -104,12 +104,6 @@ class Loop:
         self.speaker.notice(TOO_MANY_STEPS.format(steps=self.max_steps))
         return "step-limit"
 
-    async def carry_out(self, call: ToolCall, tool: Offered, permit: Permit) -> Outcome:
-        """A call that is allowed or denied already."""
-        outcome = await self._outcome(call, tool, permit)
-        self._tell(call, outcome)
-        return outcome
-
     async def _ask(self) -> Answer:
         try:
             return await self._listen()

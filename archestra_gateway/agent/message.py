@@ -9,7 +9,7 @@ from archestra_gateway.agent.chunks import Chunk
 Part = dict[str, Any]
 
 INTERRUPTED = "The gateway ended before there was an answer"
-WAITING = ("input-streaming", "input-available", "approval-requested", "approval-responded")
+WAITING = ("input-streaming", "input-available")
 
 
 @attrs.define

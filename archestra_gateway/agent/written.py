@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Collection
-from typing import Any
+from typing import Any, Literal
 
 import attrs
 
@@ -118,12 +118,13 @@ class ThinkTags:
     """Takes `<think>…</think>` from the beginning of an answer, where a server leaves it in the text."""
 
     _held: str = ""
-    _state: str = "start"
+    _state: Literal["start", "thinking", "text"] = "start"
+    _is_fresh: bool = False
 
     def feed(self, text: str) -> tuple[str, str]:
         """Reasoning and text that may be shown now."""
         if self._state == "text":
-            return "", text
+            return "", self._begun(text)
         self._held += text
         if self._state == "start":
             begin = self._held.lstrip()
@@ -132,8 +133,8 @@ class ThinkTags:
             if not begin.startswith(THINK):
                 self._state = "text"
                 return "", self.rest()
-            self._state = "thinking"
-            self._held = begin[len(THINK) :].lstrip()
+            self._state, self._is_fresh = "thinking", True
+            self._held = begin[len(THINK) :]
         return self._think()
 
     def rest(self) -> str:
@@ -144,8 +145,16 @@ class ThinkTags:
     def _think(self) -> tuple[str, str]:
         reasoning, end, text = self._held.partition(THINK_END)
         if end:
-            self._state, self._held = "text", ""
-            return reasoning, text.lstrip()
+            reasoning = self._begun(reasoning)
+            self._state, self._held, self._is_fresh = "text", "", True
+            return reasoning, self._begun(text)
         kept = next((n for n in range(len(THINK_END) - 1, 0, -1) if reasoning.endswith(THINK_END[:n])), 0)
         self._held = reasoning[len(reasoning) - kept :]
-        return reasoning[: len(reasoning) - kept], ""
+        return self._begun(reasoning[: len(reasoning) - kept]), ""
+
+    def _begun(self, text: str) -> str:
+        """Without the blanks after a tag, in whatever pieces they come."""
+        if self._is_fresh:
+            text = text.lstrip()
+            self._is_fresh = not text
+        return text

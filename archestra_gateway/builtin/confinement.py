@@ -11,7 +11,7 @@ NO_SURPRISE = os.O_NOFOLLOW | os.O_NONBLOCK | os.O_NOCTTY | os.O_CLOEXEC
 """A link or a FIFO that took the file's place since we looked neither sends us elsewhere nor blocks us."""
 
 
-class Refused(Exception):  # noqa: N818 - it is an answer for the model, not a fault
+class Refused(Exception):
     """What was asked is not done; the text says why, and what is possible."""
 
 

@@ -5,7 +5,13 @@ import msgspec
 from aiohttp import web
 
 from archestra_gateway import keys
-from archestra_gateway.schemas.mcp_server import CreateMcpServer, FollowLogs, McpServer, UpdateMcpServer
+from archestra_gateway.schemas.mcp_server import (
+    AllowTools,
+    CreateMcpServer,
+    FollowLogs,
+    McpServer,
+    UpdateMcpServer,
+)
 from archestra_gateway.web import body, envelope
 from archestra_gateway.web.sse import EventStream
 
@@ -46,8 +52,17 @@ async def restart(request: web.Request) -> web.StreamResponse:
 
 
 async def tools(request: web.Request) -> web.StreamResponse:
-    """As the server describes them, unknown members included."""
-    return envelope.json({"tools": await request.app[keys.MCP_SERVERS].tools(request.match_info["name"])})
+    """As the server describes them, unknown members included, and what we know of each."""
+    return envelope.json(await request.app[keys.MCP_SERVER_TOOLS].list_all(request.match_info["name"]))
+
+
+async def allow_tools(request: web.Request) -> web.StreamResponse:
+    """Which of them /mcp offers."""
+    name = request.match_info["name"]
+    wanted = await body.read(request, AllowTools)
+    tools = request.app[keys.MCP_SERVER_TOOLS]
+    await tools.allow(name, wanted.allowed)
+    return envelope.json(await tools.list_all(name))
 
 
 async def logs(request: web.Request) -> web.StreamResponse:

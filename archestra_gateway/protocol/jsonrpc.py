@@ -36,6 +36,7 @@ NULL = Raw(b"null")
 VERSION = Raw(b'"2.0"')
 
 _members = msgspec.json.Decoder(Message)
+_elements = msgspec.json.Decoder(list[Raw])
 _encoder = msgspec.json.Encoder()
 _anything = msgspec.json.Decoder()
 _space = re.compile(r"[ \t\n\r]*")
@@ -53,7 +54,7 @@ class ParseError(ProtocolError):
     number = PARSE_ERROR
 
 
-class InvalidMessage(ProtocolError):  # noqa: N818
+class InvalidMessage(ProtocolError):
     """It is JSON, and not a JSON-RPC message."""
 
 
@@ -71,6 +72,17 @@ def decode(text: bytes) -> Message:
         _refuse(text, error)
     except msgspec.DecodeError as error:
         return _decode_slowly(text, error)
+
+
+def elements(text: bytes) -> list[Raw]:
+    """The elements of a JSON array, each as its own text. Raises ParseError."""
+    try:
+        return _elements.decode(text)
+    except (msgspec.DecodeError, RecursionError) as error:
+        try:
+            return _split_array(text.decode())
+        except (ValueError, RecursionError):
+            raise ParseError(f"It is not a JSON array: {error}") from error
 
 
 def encode(message: Mapping[str, Any]) -> bytes:
@@ -177,6 +189,22 @@ def _split(text: str) -> Message:
     key_text = "".join(message)
     key_text.encode()  # a key with half a pair could not be written again
     return message
+
+
+def _split_array(text: str) -> list[Raw]:
+    found: list[Raw] = []
+    at = _skip(text, _skip(text, 0), "[")
+    while text[at : at + 1] != "]" or found:
+        start = at
+        at = _DECODER.raw_decode(text, start)[1]
+        found.append(Raw(text[start:at].encode()))
+        at = _skip(text, at)
+        if text[at : at + 1] == "]":
+            break
+        at = _skip(text, at, ",")
+    if _skip(text, at + 1) != len(text):
+        raise ValueError("trailing characters")
+    return found
 
 
 def _skip(text: str, at: int, expected: str = "") -> int:

@@ -6,6 +6,8 @@ from hashlib import sha256
 SEPARATOR = "__"
 LONGEST = 64
 
+LEGAL = re.compile(r"[a-zA-Z0-9_-]{1,64}")
+
 _ILLEGAL = re.compile(r"[^a-zA-Z0-9_-]")
 _DIGEST = re.compile(r"_[0-9a-f]{10}$")
 

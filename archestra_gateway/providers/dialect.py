@@ -1,6 +1,5 @@
 """How one kind of provider is asked for a chat's next answer, and how its stream is read."""
 
-import json
 import re
 from collections.abc import Callable
 from typing import Any, Protocol
@@ -8,13 +7,15 @@ from typing import Any, Protocol
 import attrs
 import msgspec
 
+from archestra_gateway.protocol.plain_json import decoded
 from archestra_gateway.providers.conversation import ModelEvent, Prompt
 
 LONGEST_EVENT = 16 * 1024 * 1024
 BROKEN_OFF = "The model's answer broke off before its end"
 
 NO_TOOLS = re.compile(
-    r"(does not|doesn't|not) support (tools|tool use|tool calling|function)|tools? (is|are) not supported",
+    r"(does not|doesn't|not) support (tools|tool use|tool calling|function)"
+    r"|tool\w* (use |calling )?(is|are) not supported",
     re.IGNORECASE,
 )
 
@@ -55,18 +56,6 @@ def error_text(status: int, body: bytes) -> str:
 def refuses_tools(status: int, message: str) -> bool:
     """The model can only be asked without tools."""
     return 400 <= status < 500 and NO_TOOLS.search(message) is not None
-
-
-def decoded(text: bytes | str) -> Any:
-    """JSON as values, a lone surrogate's escape included; None for what is not JSON."""
-    try:
-        return msgspec.json.decode(text)
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
-        pass
-    try:
-        return json.loads(text)
-    except (ValueError, RecursionError):
-        return None
 
 
 def tool_input(text: str) -> Any:

@@ -6,6 +6,7 @@ import attrs
 import msgspec
 
 from archestra_gateway.protocol.lines import Lines, LongLineError
+from archestra_gateway.protocol.plain_json import decoded
 from archestra_gateway.providers.conversation import (
     AssistantTurn,
     CallBegun,
@@ -24,7 +25,6 @@ from archestra_gateway.providers.dialect import (
     BROKEN_OFF,
     LONGEST_EVENT,
     Dialect,
-    decoded,
     object_schema,
     tool_input,
 )

@@ -6,6 +6,7 @@ import attrs
 import msgspec
 
 from archestra_gateway.protocol.lines import LongLineError
+from archestra_gateway.protocol.plain_json import decoded
 from archestra_gateway.protocol.sse import Events
 from archestra_gateway.providers.conversation import (
     AssistantTurn,
@@ -25,7 +26,6 @@ from archestra_gateway.providers.dialect import (
     BROKEN_OFF,
     LONGEST_EVENT,
     Dialect,
-    decoded,
     error_text,
     tool_input,
 )

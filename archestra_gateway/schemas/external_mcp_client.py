@@ -41,7 +41,8 @@ class ClientConfig:
     """`path`, `format`, `key` and `entry` describe a client that the gateway does not know.
 
     `mode` is `gateway` (one entry, for all servers) or `servers` (one entry for each). `servers` are those
-    that the client gets; without it, all. In `entry`, `$name`, `$url` and `$headers` are filled in.
+    that the client gets; without it, all. `tools` are those that it gets on /mcp, by name or by pattern
+    (`files__*`). In `entry`, `$name`, `$url` and `$headers` are filled in.
     """
 
     path: str | None = attrs.field(default=None, validator=_is_path)
@@ -50,6 +51,7 @@ class ClientConfig:
     entry: dict[str, Any] | None = None
     mode: Mode = "gateway"
     servers: list[str] | None = None
+    tools: list[str] | None = None
 
 
 @attrs.frozen(kw_only=True)

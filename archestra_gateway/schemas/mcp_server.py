@@ -124,17 +124,42 @@ class McpServer:
 
 
 @attrs.frozen(kw_only=True)
-class Tool:
-    """As the server describes it; other members pass as they are."""
+class ToolUse:
+    """`name` is the tool's on /mcp; `uses` is how often it was called, as far back as the request log goes.
+
+    `tokens` is about what its definition takes of a model's context, at four bytes a token.
+    """
 
     name: str
+    is_allowed: bool
+    tokens: int
+    uses: int
+    last_used_at: str | None
+
+
+@attrs.frozen(kw_only=True)
+class Tool:
+    """As the server describes it; other members pass as they are. `archestra` is ours."""
+
+    name: str
+    archestra: ToolUse
     description: str | None = None
     inputSchema: dict[str, Any] = attrs.field(factory=dict)  # noqa: N815
 
 
 @attrs.frozen(kw_only=True)
 class ServerTools:
+    """`tokens` is what the allowed ones take together."""
+
     tools: list[Tool]
+    tokens: int
+
+
+@attrs.frozen(kw_only=True)
+class AllowTools:
+    """The tools that /mcp offers, by the server's own names; null: all of them."""
+
+    allowed: list[str] | None
 
 
 @attrs.frozen(kw_only=True)

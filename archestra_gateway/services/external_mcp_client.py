@@ -5,6 +5,7 @@ import logging
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from typing import Any, Self
+from urllib.parse import unquote
 
 import attrs
 
@@ -153,6 +154,14 @@ class ExternalMcpClients:
     def is_token(self, bearer: str) -> bool:
         """Whether a connected client has this token."""
         return bearer in {row["token"] for row in self._known.values() if row["written"] is not None}
+
+    def identify(self, bearer: str | None, name: str | None) -> tuple[str, ClientConfig] | None:
+        """The client that has this token, or calls itself so (percent-encoded)."""
+        wanted = unquote(name) if name else ""
+        row = self._known.get(wanted)
+        if bearer is not None:
+            row = next((row for row in self._known.values() if row["token"] == bearer), row)
+        return None if row is None else (row["name"], config_of(row))
 
     def is_connected(self, name: str) -> bool:
         return name in self._known and self._known[name]["written"] is not None

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import logging
 from typing import cast
 
+import aiosqlite
 import attrs
 
 from archestra_gateway import timestamp
@@ -18,9 +20,13 @@ from archestra_gateway.schemas.llm_provider import (
     UpdateLlmProvider,
     sends_in_clear,
 )
+from archestra_gateway.services.llm_provider_key import KEY, owner
+from archestra_gateway.services.vault import Unreadable, Vault
 from archestra_gateway.store import llm_provider as store
 from archestra_gateway.store.database import Database
 from archestra_gateway.upstreams.origin import Origin, split_url
+
+log = logging.getLogger(__name__)
 
 OLLAMA = "ollama"
 
@@ -59,16 +65,24 @@ class LlmProviders:
     """Made by `load`. Reading never waits: the relay asks for every request."""
 
     _database: Database
+    _vault: Vault
     _redactor: Redactor
     _known: dict[str, Provider]
 
     @classmethod
-    async def load(cls, database: Database, redactor: Redactor, ollama_url: str) -> LlmProviders:
+    async def load(
+        cls, database: Database, vault: Vault, redactor: Redactor, ollama_url: str
+    ) -> LlmProviders:
+        """A provider whose key can not be opened has none until somebody sets it again."""
+        loaded = cls(database, vault, redactor, {OLLAMA: _provider(OLLAMA, KINDS[OLLAMA], ollama_url, None)})
         async with database.read() as db:
-            rows = await store.list_all(db)
-        loaded = cls(database, redactor, {OLLAMA: _provider(OLLAMA, KINDS[OLLAMA], ollama_url, None)})
-        for row in rows:
-            loaded._remember(row)
+            for row in await store.list_all(db):
+                try:
+                    key = await vault.get(db, owner(row["name"]), KEY)
+                except Unreadable as error:
+                    log.warning("%s", error.message)
+                    key = None
+                loaded._remember(row, key)
         return loaded
 
     def list_all(self) -> list[LlmProvider]:
@@ -88,15 +102,16 @@ class LlmProviders:
             name=wanted.name,
             kind=wanted.kind,
             base_url=(wanted.base_url or KINDS[wanted.kind].default_url).rstrip("/"),
-            api_key=wanted.api_key or None,
             created_at=now,
             updated_at=now,
         )
-        _refuse_key_in_clear(row)
+        key = wanted.api_key or None
+        _refuse_key_in_clear(row, key)
         async with self._database.transaction() as db:
             if wanted.name == OLLAMA or not await store.insert(db, row):
                 raise Conflict(f"There is an LLM provider named {wanted.name} already", name=wanted.name)
-        return self._remember(row)
+            await self._keep(db, row, key)
+        return self._remember(row, key)
 
     async def update(self, name: str, wanted: UpdateLlmProvider) -> LlmProvider:
         async with self._database.transaction() as db:
@@ -105,19 +120,21 @@ class LlmProviders:
                 raise NotFound("LLM provider not found", name=name)
             if wanted.base_url is not None:
                 row["base_url"] = wanted.base_url.rstrip("/")
-            if wanted.api_key is not None:
-                row["api_key"] = wanted.api_key or None
+            key = self.get(name).api_key if wanted.api_key is None else wanted.api_key or None
             row["updated_at"] = timestamp.now()
-            _refuse_key_in_clear(row)
+            _refuse_key_in_clear(row, key)
             await store.update(db, row)
-        return self._remember(row)
+            if wanted.api_key is not None:
+                await self._keep(db, row, key)
+        return self._remember(row, key)
 
     async def delete(self, name: str) -> None:
         async with self._database.transaction() as db:
             if not await store.delete(db, self._configurable(name)):
                 raise NotFound("LLM provider not found", name=name)
+            await self._vault.forget(db, owner(name))
         self._known.pop(name, None)
-        self._redactor.forget(_owner(name))
+        self._redactor.forget(owner(name))
 
     def _configurable(self, name: str) -> str:
         if name == OLLAMA:
@@ -126,17 +143,23 @@ class LlmProviders:
             )
         return name
 
-    def _remember(self, row: store.Row) -> LlmProvider:
+    async def _keep(self, db: aiosqlite.Connection, row: store.Row, key: str | None) -> None:
+        if key is None:
+            await self._vault.delete(db, owner(row["name"]), KEY)
+        else:
+            await self._vault.put(db, owner(row["name"]), KEY, key)
+
+    def _remember(self, row: store.Row, key: str | None) -> LlmProvider:
         provider = _provider(
             row["name"],
             KINDS[row["kind"]],
             row["base_url"],
-            row["api_key"],
+            key,
             row["created_at"],
             row["updated_at"],
         )
         self._known[provider.name] = provider
-        self._redactor.replace(_owner(provider.name), [provider.api_key] if provider.api_key else [])
+        self._redactor.replace(owner(provider.name), [provider.api_key] if provider.api_key else [])
         return provider.shown()
 
 
@@ -152,13 +175,9 @@ def _provider(
     return Provider(name, kind, base_url, origin, path.rstrip("/"), api_key, created_at, updated_at)
 
 
-def _owner(name: str) -> str:
-    return f"llm_provider:{name}"
-
-
-def _refuse_key_in_clear(row: store.Row) -> None:
+def _refuse_key_in_clear(row: store.Row, key: str | None) -> None:
     """A key never crosses a network unencrypted; a keyless provider in the house may be plain http."""
-    if row["api_key"] is not None and sends_in_clear(row["base_url"]):
+    if key is not None and sends_in_clear(row["base_url"]):
         raise ValidationFailed(
             "The key would be sent unencrypted",
             fields=["`base_url` must be https where an `api_key` is stored, unless it is on this machine"],

@@ -40,11 +40,15 @@ class Incoming:
 
 @attrs.frozen
 class Reply:
-    """No message: it was taken, and that is all. `error` is a failure that is not the server's own."""
+    """No message: it was taken, and that is all. `error` is a failure that is not the server's own.
+
+    `status` is the HTTP status, where the era has rules for it.
+    """
 
     message: Message | None = None
     session_id: str | None = None
     error: GatewayError | None = None
+    status: int | None = None
 
 
 @attrs.frozen(eq=False)

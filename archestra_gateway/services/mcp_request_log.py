@@ -123,6 +123,12 @@ class RequestLog:
                 stats = summarise(await store.cells_of_rows(db, filters, COUNTED))
         return {**stats, "is_exact": by_hour or stats["total_requests"] < COUNTED}
 
+    async def uses(self, server_name: str) -> dict[str, store.Use]:
+        """How often each tool of a server was called."""
+        await self._writer.flush()
+        async with self.database.read() as db:
+            return {use["tool_name"]: use for use in await store.uses(db, server_name)}
+
     async def delete(self, before: str | None = None) -> int:
         """Deletes the calls from before a time, or every call; gives how many they were."""
         await self._writer.flush()

@@ -2,6 +2,7 @@
 
 from codecs import getincrementaldecoder
 from collections.abc import Mapping
+from functools import lru_cache
 from typing import Any, Literal
 
 import attrs
@@ -86,14 +87,20 @@ def storable(text: str) -> str:
 
 def headers_json(headers: Mapping[str, str], redactor: Redactor) -> str:
     """A header that came several times stands once, its values joined by commas (RFC 9110 §5.3)."""
+    return redactor.text(_headers_json(tuple(headers.items())))
+
+
+@lru_cache(maxsize=256)
+def _headers_json(headers: tuple[tuple[str, str], ...]) -> str:
+    """Kept, because a client sends the same headers with every call."""
     kept: dict[str, str] = {}
-    for number, (name, value) in enumerate(headers.items()):
+    for number, (name, value) in enumerate(headers):
         if number == HEADERS_KEPT:
             kept["…"] = f"{len(headers) - number} more"
             break
         shown = REDACTED if is_credential(name) else storable(value)[:HEADER_CHARACTERS]
         kept[name] = f"{kept[name]}, {shown}" if name in kept else shown
-    return redactor.text(msgspec.json.encode(kept).decode())
+    return msgspec.json.encode(kept).decode()
 
 
 def body_text(body: bytes, redactor: Redactor, limit: int) -> str | None:

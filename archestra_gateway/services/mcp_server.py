@@ -1,7 +1,9 @@
 """MCP servers: their configurations in the database, and all of them in memory, ready to be called."""
 
+import logging
 import tempfile
 from collections.abc import AsyncIterator, Callable
+from functools import partial
 from pathlib import Path
 from typing import Any, Self
 
@@ -19,12 +21,17 @@ from archestra_gateway.schemas.mcp_server import (
     StdioConfig,
     UpdateMcpServer,
 )
-from archestra_gateway.services.mcp_server_secrets import masked, secrets, unmasked
+from archestra_gateway.services.mcp_server_secrets import masked, named_values, secrets, unmasked
+from archestra_gateway.services.mcp_server_values import keep, owner, restored, with_values, without_values
+from archestra_gateway.services.secret import Secrets, references
+from archestra_gateway.services.vault import Unreadable, Vault
 from archestra_gateway.store import mcp_server as store
 from archestra_gateway.store.database import Database
 from archestra_gateway.upstreams.pool import Pool
 from archestra_gateway.upstreams.server import Server
 from archestra_gateway.upstreams.stderr import Line
+
+log = logging.getLogger(__name__)
 
 BUILT_IN = "filesystem-server"
 
@@ -36,6 +43,7 @@ class Known:
     server: Server
     created_at: str
     updated_at: str
+    unreadable: Unreadable | None = None
 
 
 @attrs.frozen
@@ -43,19 +51,26 @@ class McpServers:
     """Made by `load`. Finding a server never waits: the proxy asks for every call."""
 
     _database: Database
+    _vault: Vault
+    _secrets: Secrets
     _redactor: Redactor
     _pool: Pool
     _known: dict[str, Known] = attrs.field(factory=dict)
     _watchers: list[Callable[[], None]] = attrs.field(factory=list)
 
     @classmethod
-    async def load(cls, database: Database, redactor: Redactor, pool: Pool, files: Path) -> Self:
+    async def load(
+        cls, database: Database, vault: Vault, secrets: Secrets, redactor: Redactor, pool: Pool, files: Path
+    ) -> Self:
         """A new database gets the built-in server, which keeps its files in `files`."""
-        servers = cls(database, redactor, pool)
+        servers = cls(database, vault, secrets, redactor, pool)
         async with database.read() as db:
-            rows = await store.list_all(db)
-        for row in rows:
-            servers._remember(row)
+            for row in await store.list_all(db):
+                try:
+                    servers._remember(await restored(db, vault, row))
+                except Unreadable as error:
+                    log.warning("%s", error.message)
+                    servers._remember(with_values(row, {})).unreadable = error
         if database.is_new:
             await servers.create(built_in(files))
         return servers
@@ -68,6 +83,10 @@ class McpServers:
         """Raises NotFound."""
         return self._get(name).server
 
+    def known(self) -> list[Known]:
+        """All of them, by name."""
+        return [self._known[name] for name in sorted(self._known)]
+
     def list_all(self) -> list[McpServer]:
         return [_shown(self._known[name]) for name in sorted(self._known)]
 
@@ -79,8 +98,9 @@ class McpServers:
         now = timestamp.now()
         row = _row(wanted.name, unmasked(wanted.server_config, None), wanted.enabled, now, now)
         async with self._database.transaction() as db:
-            if not await store.insert(db, row):
+            if not await store.insert(db, without_values(row)):
                 raise Conflict(f"There is an MCP server named {wanted.name} already", name=wanted.name)
+            await keep(db, self._vault, row)
         shown = _shown(self._remember(row))
         self._tell()
         return shown
@@ -101,10 +121,11 @@ class McpServers:
         async with self._database.transaction() as db:
             if not await store.delete(db, name):
                 raise _not_found(name)
+            await self._vault.forget(db, owner(name))
         known = self._known.pop(name)
         known.server.is_enabled = False
         await known.server.stop()
-        self._redactor.forget(_owner(name))
+        self._redactor.forget(owner(name))
         self._tell()
 
     async def start(self, name: str) -> McpServer:
@@ -124,6 +145,13 @@ class McpServers:
         await self._get(name).server.stop()
         return await self.start(name)
 
+    async def secret_changed(self, name: str) -> None:
+        """Those that run with a stored secret's old value are started again with the new one."""
+        for known in list(self._known.values()):
+            server = known.server
+            if any(name in references(value) for value in named_values(server.config).values()):
+                await server.change(server.config, is_enabled=server.is_enabled)
+
     async def tools(self, name: str) -> list[dict[str, Any]]:
         return await self.find(name).tools()
 
@@ -141,7 +169,6 @@ class McpServers:
                 yield shown_line(line)
             await stderr.wait(position)
 
-
     def _get(self, name: str) -> Known:
         known = self._known.get(name)
         if known is None:
@@ -153,13 +180,17 @@ class McpServers:
         if (config, enabled) == (server.config, server.is_enabled):
             return
         now = timestamp.now()
+        row = _row(server.name, config, enabled, known.created_at, now)
         async with self._database.transaction() as db:
-            if not await store.update(db, _row(server.name, config, enabled, known.created_at, now)):
+            if not await store.update(db, without_values(row)):
                 raise _not_found(server.name)
+            if config != server.config:
+                await keep(db, self._vault, row)
+                known.unreadable = None
         known.updated_at = now
-        self._redactor.replace(_owner(server.name), {*secrets(config), *secrets(server.config)})
+        self._redactor.replace(owner(server.name), {*secrets(config), *secrets(server.config)})
         await server.change(config, is_enabled=enabled)
-        self._redactor.replace(_owner(server.name), secrets(config))
+        self._redactor.replace(owner(server.name), secrets(config))
         self._tell()
 
     def _tell(self) -> None:
@@ -168,11 +199,18 @@ class McpServers:
 
     def _remember(self, row: store.Row) -> Known:
         config = _config(row["server_config"])
-        self._redactor.replace(_owner(row["name"]), secrets(config))
+        self._redactor.replace(owner(row["name"]), secrets(config))
         server = Server(row["name"], config, self._pool)
+        server.prepare = partial(self._prepare, row["name"])
         server.is_enabled = row["enabled"]
         known = self._known[row["name"]] = Known(server, row["created_at"], row["updated_at"])
         return known
+
+    async def _prepare(self, name: str, config: ServerConfig) -> ServerConfig:
+        """As it is started: with values in place of references."""
+        if (unreadable := self._get(name).unreadable) is not None:
+            raise unreadable
+        return await self._secrets.resolve(config)
 
 
 def built_in(files: Path) -> CreateMcpServer:
@@ -212,10 +250,6 @@ def _row(name: str, config: ServerConfig, enabled: bool, created_at: str, update
 
 def _config(stored: dict[str, Any]) -> ServerConfig:
     return HttpConfig(**stored) if stored["transport"] == "http" else StdioConfig(**stored)
-
-
-def _owner(name: str) -> str:
-    return f"mcp_server:{name}"
 
 
 def _not_found(name: str) -> NotFound:

@@ -8,31 +8,39 @@ import attrs
 from archestra_gateway.errors import ValidationFailed
 from archestra_gateway.log import is_credential
 from archestra_gateway.schemas.mcp_server import HttpConfig, ServerConfig
+from archestra_gateway.services.secret import REFERENCE
 
 MASK = "********"
+ONLY_REFERENCE = re.compile(rf"([A-Za-z]+ )?{REFERENCE.pattern}")
 SECRET_NAME = re.compile(
-    r"TOKEN|KEY|SECRET|PASSW|PASSPHRASE|CREDENTIAL|AUTH|COOKIE|PRIVATE|SESSION|DSN|DATABASE_URL|CONNECTION_STRING",
+    r"TOKEN|KEY|SECRET|PASSW|PASSPHRASE|CREDENTIAL|AUTH|COOKIE|PRIVATE|SESSION|DSN|DATABASE_URL|CONNECTION_STRING"
+    r"|BEARER|WEBHOOK|(^|_)(PAT|PWD)$",
     re.IGNORECASE,
 )
 
 
+def named_values(config: ServerConfig) -> Mapping[str, str]:
+    """Environment or headers, whichever it has."""
+    return config.headers if isinstance(config, HttpConfig) else config.env
+
+
 def secrets(config: ServerConfig) -> list[str]:
     """The values that no log may show."""
-    found = [value for name, value in _named(config).items() if is_secret(name)]
+    found = [value for name, value in named_values(config).items() if _hides(name, value)]
     schemes = [value.partition(" ")[2] for value in found if isinstance(config, HttpConfig)]  # "Bearer …"
     return [value for value in (*found, *schemes) if value]
 
 
 def masked(config: ServerConfig) -> ServerConfig:
-    shown = {name: MASK if value and is_secret(name) else value for name, value in _named(config).items()}
+    shown = {name: MASK if _hides(name, value) else value for name, value in named_values(config).items()}
     return _with(config, shown)
 
 
 def unmasked(wanted: ServerConfig, stored: ServerConfig | None) -> ServerConfig:
     """What a client sends back masked keeps its old value. Raises ValidationFailed where there is none."""
-    old = _named(stored) if stored is not None and type(stored) is type(wanted) else {}
+    old = named_values(stored) if stored is not None and type(stored) is type(wanted) else {}
     values = {}
-    for name, value in _named(wanted).items():
+    for name, value in named_values(wanted).items():
         if value == MASK and is_secret(name):
             if name not in old:
                 raise ValidationFailed(
@@ -47,8 +55,9 @@ def is_secret(name: str) -> bool:
     return SECRET_NAME.search(name) is not None or is_credential(name)
 
 
-def _named(config: ServerConfig) -> Mapping[str, str]:
-    return config.headers if isinstance(config, HttpConfig) else config.env
+def _hides(name: str, value: str) -> bool:
+    """A reference to a stored secret ("Bearer ${secret:NAME}") is none itself."""
+    return bool(value) and is_secret(name) and not ONLY_REFERENCE.fullmatch(value)
 
 
 def _with(config: ServerConfig, values: Mapping[str, str]) -> ServerConfig:

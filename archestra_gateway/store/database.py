@@ -24,6 +24,7 @@ PRAGMAS = (
     "PRAGMA journal_size_limit = 67108864",
 )
 QUERY_ONLY = "PRAGMA query_only = ON"
+TRUNCATE_LOG = "PRAGMA wal_checkpoint(TRUNCATE)"
 READERS = 3
 
 
@@ -61,6 +62,11 @@ class Database:
             except BaseException:
                 await self._writer.rollback()
                 raise
+
+    async def truncate_log(self) -> None:
+        """Takes out of the write-ahead log what was deleted in the database."""
+        async with self._lock:
+            await self._writer.execute_fetchall(TRUNCATE_LOG)
 
 
 @asynccontextmanager

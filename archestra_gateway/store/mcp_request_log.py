@@ -48,6 +48,13 @@ WHERE hour > :after AND hour < :before
 GROUP BY 1, 2, 3
 """
 
+USES = """
+SELECT tool_name, count(*) AS uses, max(timestamp) AS last_used_at
+FROM mcp_request_log
+WHERE server_name = :server_name AND tool_name IS NOT NULL
+GROUP BY tool_name
+"""
+
 TAKE_OLDEST_FROM_HOURS = """
 INSERT INTO mcp_request_log_hour (hour, server_name, kind, is_error, duration_bucket, count, duration_ms)
 SELECT substr(timestamp, 1, 13), server_name, kind, is_error, duration_bucket, count(*), sum(duration_ms)
@@ -95,6 +102,12 @@ MOST_ROWS = 1000
 """Rows that one statement may insert: SQLite takes 32766 parameters."""
 
 CLIENT_INFO = ("user_agent", "client_name", "client_version", "client_platform")
+
+
+class Use(TypedDict):
+    tool_name: str
+    uses: int
+    last_used_at: str
 
 
 class Filters(TypedDict, total=False):
@@ -214,3 +227,8 @@ def parameters(filters: Filters, limit: int) -> dict[str, Any]:
 def _with_client_info(row: dict[str, Any]) -> dict[str, Any]:
     row["client_info"] = {name: row.pop(name) for name in CLIENT_INFO}
     return row
+
+
+async def uses(db: aiosqlite.Connection, server_name: str) -> list[Use]:
+    """How often each tool was called, as far back as the request log goes."""
+    return cast(list[Use], await fetch_all(db, USES, {"server_name": server_name}))

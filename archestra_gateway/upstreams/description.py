@@ -1,7 +1,6 @@
 """What a live MCP server offers: tools, resources, templates and prompts, each in the server's own words."""
 
 import asyncio
-import json
 from collections.abc import Mapping
 from typing import Any, Literal
 
@@ -107,19 +106,9 @@ async def _list(upstream: Upstream, kind: Kind, declared: Mapping[str, Any]) -> 
 
 def _items(kind: Kind, text: Raw | None) -> tuple[Item, ...]:
     """Those that have a name."""
-    named = ((mcp.member(item, KINDS[kind][1]), item) for item in _split(text))
-    return tuple(Item(name, item) for name, item in named if isinstance(name, str) and name)
-
-
-def _split(text: Raw | None) -> list[Raw]:
-    if text is None:
-        return []
     try:
-        return _array.decode(text)
-    except msgspec.ValidationError:
-        return []
-    except (msgspec.DecodeError, RecursionError):  # half a surrogate pair, say
-        return [Raw(json.dumps(item).encode()) for item in json.loads(bytes(text))]
-
-
-_array = msgspec.json.Decoder(list[Raw])
+        texts = jsonrpc.elements(bytes(text or b"[]"))
+    except jsonrpc.ParseError:
+        return ()
+    named = ((mcp.member(item, KINDS[kind][1]), item) for item in texts)
+    return tuple(Item(name, item) for name, item in named if isinstance(name, str) and name)

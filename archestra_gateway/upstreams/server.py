@@ -3,9 +3,11 @@
 import asyncio
 import contextlib
 import time
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from functools import partial
 from typing import Any
+
+from msgspec import Raw
 
 from archestra_gateway.errors import GatewayError, UpstreamError, UpstreamTimeout, UpstreamUnavailable
 from archestra_gateway.protocol import jsonrpc, mcp
@@ -27,6 +29,12 @@ COUNTING = 5.0
 Listen = Callable[[Dialogue], Listener]
 """Who hears an upstream, given the dialogue with it."""
 
+Prepare = Callable[[ServerConfig], Awaitable[ServerConfig]]
+"""Puts secrets in place of their names, at the last moment."""
+
+Watcher = Callable[[str, Message | None], object]
+"""Gets the server's name and what it says about itself; None: it has started."""
+
 
 class Server:
     """Started by the first call; `listeners` are its sessions, which hear what it says about itself."""
@@ -37,6 +45,9 @@ class Server:
         self.is_enabled = True
         self.stderr = Stderr(pool.limits.stderr_lines, pool.clean)
         self.listeners: set[Listener] = set()
+        self.prepare: Prepare = _as_it_is
+        self.watchers: list[Watcher] = []
+        self.initialized: Raw | None = None
         self._pool = pool
         self._shared: Upstream | None = None
         self._starting: asyncio.Task[Upstream] | None = None
@@ -117,6 +128,7 @@ class Server:
         """What a server says about itself reaches all of its clients, whichever process of it said so."""
         for listener in list(self.listeners):
             listener(message)
+        self._tell_watchers(message)
 
     def status(self) -> McpServerStatus:
         mine = [lease.upstream for lease in self._pool.of(self.name)]
@@ -156,7 +168,9 @@ class Server:
         await upstream.send(jsonrpc.notification(mcp.INITIALIZED))
         self._shared = upstream
         self._starts += 1
+        self.initialized = answer["result"]
         self._counting = asyncio.create_task(self._count_tools())
+        self._tell_watchers(None)
         return upstream
 
     def _has_started(self, task: asyncio.Task[Upstream]) -> None:
@@ -202,10 +216,10 @@ class Server:
             raise
 
     async def _connect(self) -> Upstream:
-        pool = self._pool
-        if isinstance(self.config, HttpConfig):
-            return Remote(self.name, self.config, pool.limits, pool.http)
-        command_line = launch(self.config, await pool.path(), pool.environment)
+        pool, config = self._pool, await self.prepare(self.config)
+        if isinstance(config, HttpConfig):
+            return Remote(self.name, config, pool.limits, pool.http)
+        command_line = launch(config, await pool.path(), pool.environment)
         on_end = partial(self._died, time.monotonic())
         child = Child(self.name, pool.limits, self.stderr, pool.watchdog, on_end)
         await child.start(command_line)
@@ -249,6 +263,10 @@ class Server:
                 name=self.name,
             )
 
+    def _tell_watchers(self, message: Message | None) -> None:
+        for watcher in self.watchers:
+            watcher(self.name, message)
+
     def _forget_shared(self) -> None:
         self._shared = None
 
@@ -266,3 +284,7 @@ class Server:
                 dialogue.tell(jsonrpc.error(message["id"], jsonrpc.METHOD_NOT_FOUND, refusal))
 
         return hear
+
+
+async def _as_it_is(config: ServerConfig) -> ServerConfig:
+    return config

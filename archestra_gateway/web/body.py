@@ -16,9 +16,9 @@ _decode = msgspec.json.Decoder().decode
 _OFFSET = re.compile(r" ?\(byte (\d+)\)$")
 
 
-async def read(request: web.Request, cls: type[T]) -> T:
+async def read(request: web.Request, cls: type[T], limit: int | None = None) -> T:
     """The JSON body as a `cls`. Raises InvalidRequest, or ValidationFailed when it does not fit."""
-    data = await raw(request, request.app[keys.CONFIG].server.max_body)
+    data = await raw(request, request.app[keys.CONFIG].server.max_body if limit is None else limit)
     return strict.structure(parse(data), cls)
 
 

@@ -94,7 +94,12 @@ def rules(config: Config, token: str, is_client: Callable[[str], bool] = nobody)
         token=token.encode(),
         needs_token=needs_token(config),
         is_client=is_client,
-        max_body={"json": config.server.max_body, "jsonrpc": config.mcp.max_body, "llm": config.llm.max_body},
+        max_body={
+            "json": config.server.max_body,
+            "chat": config.agent.max_body,
+            "jsonrpc": config.mcp.max_body,
+            "llm": config.llm.max_body,
+        },
     )
 
 

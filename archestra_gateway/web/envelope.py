@@ -1,7 +1,8 @@
 """Answers: JSON, and errors in their envelope. The only table code → status, the only errors middleware."""
 
 import logging
-import os
+import random
+import time
 from collections.abc import Mapping
 from typing import Any
 
@@ -88,7 +89,8 @@ async def errors(request: web.Request, handler: Handler) -> web.StreamResponse:
 
 
 def new_request_id() -> str:
-    return os.urandom(16).hex()
+    """32 hexadecimal digits that begin with the time, so that the log's index grows at its end. No secret."""
+    return f"{time.time_ns() // 1_000_000:012x}{random.getrandbits(80):020x}"
 
 
 def is_gone(request: web.BaseRequest) -> bool:

@@ -38,6 +38,12 @@ async def guard(request: web.Request, handler: Handler) -> web.StreamResponse:
     raise verdict
 
 
+def may_administer(request: web.Request) -> bool:
+    """Whether this request could do what only administrators may."""
+    app_rules = request.app[_RULES]
+    return decide(gather(request, app_rules)._replace(is_administration=True), app_rules) is Verdict.ALLOW
+
+
 def gather(request: web.Request, rules: Rules) -> Facts:
     row = route.of(request)
     carrier: Carrier = "json" if row is None else row.carrier
@@ -50,7 +56,7 @@ def gather(request: web.Request, rules: Rules) -> Facts:
         hosts=tuple(headers.getall(hdrs.HOST, ())),
         origins=tuple(headers.getall(hdrs.ORIGIN, ())),
         fetch_site=headers.get("Sec-Fetch-Site", ""),
-        bearer=_bearer(headers.get(hdrs.AUTHORIZATION, "")),
+        bearer=bearer(headers.get(hdrs.AUTHORIZATION, "")),
         port=connection.local_port,
         has_body=has_body,
         content_length=(request.content_length or 0) if has_body else 0,
@@ -64,7 +70,8 @@ def gather(request: web.Request, rules: Rules) -> Facts:
     )
 
 
-def _bearer(authorization: str) -> str | None:
+def bearer(authorization: str) -> str | None:
+    """The token of an Authorization header."""
     scheme, _, token = authorization.partition(" ")
     return token.strip() if scheme.lower() == "bearer" else None
 

@@ -1,6 +1,7 @@
 """Stream-through: a request goes to an upstream and its answer comes back, both as they come."""
 
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
+from functools import lru_cache
 from urllib.parse import unquote
 
 from aiohttp import web
@@ -140,14 +141,19 @@ def forwardable(headers: Iterable[tuple[str, str]], dropped: frozenset[str], pre
     passed: Pairs = []
     named: set[str] = set()
     for name, value in headers:
-        low = name.lower()
-        if low == "connection":
-            named.update(token.strip().lower() for token in value.split(","))
-        elif low not in dropped and not low.startswith(prefix):
+        if _passes(name, dropped, prefix):
             passed.append((name, value))
+        elif name.lower() == "connection":
+            named.update(token.strip().lower() for token in value.split(","))
     if named <= PERSISTENCE:
         return passed
     return [(name, value) for name, value in passed if name.lower() not in named]
+
+
+@lru_cache(maxsize=1024)
+def _passes(name: str, dropped: frozenset[str], prefix: str) -> bool:
+    low = name.lower()
+    return low not in dropped and not low.startswith(prefix)
 
 
 def target_below(raw: str, prefix: str) -> str:

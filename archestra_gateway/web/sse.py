@@ -22,6 +22,7 @@ HEADERS: Mapping[str, str] = {
     "X-Accel-Buffering": "no",
 }
 KEEP_ALIVE = 15.0
+COMMENT = b": \n\n"
 
 
 class EventStream:
@@ -29,6 +30,8 @@ class EventStream:
 
     An exception in the block becomes a last `error` event. When the gateway stops, the block is left as if
     it had come to its end, whatever it awaits. A reader who left raises ConnectionError or CancelledError.
+    `filler` is sent after each `keep_alive` seconds of silence; a block that sees the stop of the gateway
+    by itself is left alone with `ends_at_stop=False`.
     """
 
     def __init__(
@@ -37,11 +40,14 @@ class EventStream:
         *,
         keep_alive: float = KEEP_ALIVE,
         headers: Mapping[str, str] | None = None,
+        filler: bytes = COMMENT,
+        ends_at_stop: bool = True,
     ) -> None:
         self.response = web.StreamResponse(headers={**HEADERS, **(headers or {})})
         self._request = request
         self._keep_alive = keep_alive
-        self._stopping = request.app[keys.STOPPING]
+        self._filler = filler
+        self._stopping = request.app[keys.STOPPING] if ends_at_stop else asyncio.Event()
         self._is_ended = False
         self._is_quiet = True
 
@@ -72,6 +78,10 @@ class EventStream:
     ) -> None:
         await self._write(event(data, event_type, event_id))
 
+    async def send_block(self, block: bytes) -> None:
+        """Events that are bytes already."""
+        await self._write(block)
+
     async def comment(self, text: str = "") -> None:
         """What readers skip, and what keeps a connection open on its way."""
         await self._write(f": {text}\n\n".encode())
@@ -97,7 +107,7 @@ class EventStream:
 
     async def _kept_alive(self) -> bool:
         try:
-            await self.comment()
+            await self._write(self._filler)
         except ConnectionError:
             return False
         return True

@@ -110,7 +110,9 @@ def _is_union(cls: Any) -> bool:
 
 
 def _attrs_hook(cls: Any, converter: Converter) -> Hook:
-    inner = make_dict_structure_fn(cls, converter, _cattrs_forbid_extra_keys=True)
+    inner = make_dict_structure_fn(
+        cls, converter, _cattrs_forbid_extra_keys=not getattr(cls, "IS_OPEN", False)
+    )
     return lambda value, wanted: inner(_checked(value, dict), wanted)
 
 

@@ -162,7 +162,8 @@ def endless_line(arguments, message):
 
 TOOLS = (
     echo, arguments, received, slow, progress, big, crash, rubbish, silence, flood_stderr, say_stderr, sample,
-    ping_client, change_tools, update_resource, log_message, environment, cancelled, surrogate, spread, endless_line,
+    ping_client, change_tools, update_resource, log_message, environment, cancelled, surrogate, spread,
+    endless_line,
 )  # fmt: skip
 
 

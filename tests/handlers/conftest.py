@@ -13,6 +13,7 @@ from aiohttp.test_utils import TestClient
 from archestra_gateway.config import Config, McpConfig, ServerConfig
 
 FAKE = Path(__file__).parent.parent / "fakes" / "mcp_child.py"
+REFERENCE = FAKE.with_name("reference_mcp_server.py")
 
 
 @pytest.fixture
@@ -25,8 +26,8 @@ def config(tmp_path: Path, mcp: McpConfig) -> Config:
     return Config(server=ServerConfig(port=0, data_dir=tmp_path / "data"), mcp=mcp)
 
 
-def fake_config(*flags: str, **more: Any) -> dict[str, Any]:
-    args = ["-S", "-E", str(FAKE), *flags]
+def fake_config(*flags: str, program: Path = FAKE, **more: Any) -> dict[str, Any]:
+    args = ["-S", "-E", str(program), *flags]
     return {"transport": "stdio", "command": sys.executable, "args": args, **more}
 
 
@@ -34,6 +35,13 @@ def fake_config(*flags: str, **more: Any) -> dict[str, Any]:
 def fake() -> Callable[..., dict[str, Any]]:
     """fake("--crash") → the configuration of a server that crashes."""
     return fake_config
+
+
+@pytest.fixture
+async def reference(client: TestClient) -> str:
+    """A server with everything that MCP has."""
+    await add(client, "reference", fake_config(program=REFERENCE))
+    return "reference"
 
 
 @pytest.fixture

@@ -102,6 +102,7 @@ async def test_connecting_writes_one_entry_and_disconnecting_takes_it_back(
             "entry": None,
             "mode": "gateway",
             "servers": None,
+            "tools": None,
         },
         "path": str(cursor),
         "format": "jsonc",

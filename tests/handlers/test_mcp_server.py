@@ -217,7 +217,17 @@ async def test_tools_are_listed_over_all_pages(client: TestClient, files: str) -
     tools = (await (await client.get(f"{URL}/{files}/tools")).json())["tools"]
 
     assert len(tools) == 21
-    assert tools[0] == {"name": "echo", "inputSchema": {"type": "object"}}
+    assert tools[0] == {
+        "name": "echo",
+        "inputSchema": {"type": "object"},
+        "archestra": {
+            "name": "files__echo",
+            "is_allowed": True,
+            "tokens": 13,
+            "uses": 0,
+            "last_used_at": None,
+        },
+    }
 
 
 async def test_logs_can_be_followed(client: TestClient, files: str, read_events: Any) -> None:

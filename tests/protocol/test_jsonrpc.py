@@ -108,3 +108,26 @@ def test_our_errors_carry_the_envelope(cause: Any, number: int) -> None:
         "id": "7",
         "error": {"code": number, "message": "x", "data": cause.body()},
     }
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        (b"[]", []),
+        (b' [ 1.10 , {"a" : 1} ] ', [b"1.10", b'{"a" : 1}']),
+        (
+            b'["\\ud83d", [1, 2],12345678901234567890123]',
+            [b'"\\ud83d"', b"[1, 2]", b"12345678901234567890123"],
+        ),
+    ],
+)
+def test_the_elements_of_an_array_stay_as_they_are(text: bytes, expected: list[bytes]) -> None:
+    assert [bytes(element) for element in jsonrpc.elements(text)] == expected
+
+
+@pytest.mark.parametrize(
+    "text", [b"", b"{}", b"[1", b"[1 2]", b'["\\ud83d",]', b'["\\ud83d"] 1', b"[" * 100_000]
+)
+def test_what_is_no_array_has_no_elements(text: bytes) -> None:
+    with pytest.raises(jsonrpc.ParseError):
+        jsonrpc.elements(text)

@@ -1,0 +1,147 @@
+"""Model calls of the agent: through the provider table and the pooled client that the relay uses too."""
+
+import asyncio
+from collections.abc import AsyncGenerator, AsyncIterator, Sequence
+from contextlib import aclosing
+
+import attrs
+
+from archestra_gateway.agent.loop import ToolsRefused
+from archestra_gateway.config import AgentConfig
+from archestra_gateway.errors import UpstreamError, UpstreamTimeout, UpstreamUnavailable
+from archestra_gateway.log import Redactor
+from archestra_gateway.protocol.plain_json import decoded
+from archestra_gateway.providers.conversation import ModelEvent, Prompt
+from archestra_gateway.providers.dialect import error_text, refuses_tools
+from archestra_gateway.services.agent_log import Calls
+from archestra_gateway.services.llm import Llm
+from archestra_gateway.services.llm_provider import LlmProviders, Provider
+from archestra_gateway.services.mcp_request_log import Entry
+from archestra_gateway.upstreams.response import Response
+
+HEADERS = [("Content-Type", "application/json"), ("Accept", "*/*")]
+LONGEST_ERROR = 64 * 1024
+LONGEST_LIST = 4 * 1024 * 1024
+
+
+@attrs.frozen
+class Models:
+    """`_without_tools` remembers which models were found to be unable to use them."""
+
+    _llm: Llm
+    _providers: LlmProviders
+    _redactor: Redactor
+    _config: AgentConfig
+    _without_tools: set[tuple[str, str]] = attrs.field(factory=set)
+
+    def provider(self, name: str | None) -> Provider:
+        """Raises NotFound."""
+        return self._providers.get(name or self._config.provider)
+
+    async def model(self, provider: Provider, wanted: str | None) -> str:
+        """The name of the model to ask. Raises UpstreamUnavailable where there is none."""
+        is_default = provider.name == self._config.provider
+        if name := wanted or (self._config.model if is_default else ""):
+            return name
+        dialect = provider.kind.dialect
+        if dialect.models_path is None:
+            raise UpstreamUnavailable(dialect.no_model)
+        async with await self._send(provider, "GET", dialect.models_path, b"") as response:
+            body = await _limited(_pieces(response, self._config.model_timeout), LONGEST_LIST)
+        found = decoded(body)
+        listed = found.get("models") if isinstance(found, dict) else None
+        if response.status != 200 or not isinstance(listed, list):
+            raise UpstreamError(
+                f"{provider.name} does not list its models: {error_text(response.status, body)}"
+            )
+        names = [item.get("model") or item.get("name") for item in listed if isinstance(item, dict)]
+        if not names or not isinstance(names[0], str):
+            raise UpstreamUnavailable(dialect.no_model)
+        return names[0]
+
+    async def ask(
+        self, provider: Provider, calls: Calls, prompt: Prompt
+    ) -> AsyncGenerator[Sequence[ModelEvent], None]:
+        """Events as they come. Raises ToolsRefused, or another GatewayError when there is no answer."""
+        if prompt.tools and (provider.name, prompt.model) in self._without_tools:
+            raise ToolsRefused("This model can not use tools")
+        dialect = provider.kind.dialect
+        body = dialect.encode(prompt)
+        method = f"POST {dialect.path}"
+        with calls.recorded(
+            kind="llm", server_name=provider.name, method=method, request_body=body[: calls.kept]
+        ) as entry:
+            async with await self._send(provider, "POST", dialect.path, body) as response:
+                entry.status_code = response.status
+                entry.response_headers = dict(response.headers)
+                pieces = _recorded(_pieces(response, self._config.model_timeout), entry, calls.kept)
+                if response.status != 200:
+                    raise self._refused(
+                        provider, prompt, response.status, await _limited(pieces, LONGEST_ERROR)
+                    )
+                reader = dialect.reader()
+                async with aclosing(pieces):
+                    async for piece in pieces:
+                        if events := reader.feed(piece):
+                            yield events
+                if events := reader.end():
+                    yield events
+
+    async def _send(self, provider: Provider, method: str, path: str, body: bytes) -> Response:
+        """A base URL may have the version in it already, as other programs want it."""
+        target = path.removeprefix("/v1") if provider.base_path.endswith("/v1") else path
+        seconds = self._config.model_timeout
+        try:
+            async with asyncio.timeout(seconds):
+                return await self._llm.send(provider.name, method, target, HEADERS, body)
+        except TimeoutError as error:
+            raise _stalled(seconds) from error
+
+    def _refused(self, provider: Provider, prompt: Prompt, status: int, body: bytes) -> UpstreamError:
+        message = self._redactor.text(error_text(status, body))
+        if prompt.tools and refuses_tools(status, message):
+            self._without_tools.add((provider.name, prompt.model))
+            return ToolsRefused(message)
+        return UpstreamError(
+            f"{provider.name} answered {status} for the model {prompt.model}: {message}", status=status
+        )
+
+
+async def _pieces(response: Response, seconds: float) -> AsyncGenerator[bytes, None]:
+    chunks = aiter(response)
+    while True:
+        try:
+            async with asyncio.timeout(seconds):
+                piece = await anext(chunks, None)
+        except TimeoutError as error:
+            raise _stalled(seconds) from error
+        if piece is None:
+            return
+        yield piece
+
+
+async def _recorded(
+    pieces: AsyncGenerator[bytes, None], entry: Entry, limit: int
+) -> AsyncGenerator[bytes, None]:
+    """The entry gets the body's beginning, however far it comes."""
+    seen = bytearray()
+    try:
+        async with aclosing(pieces):
+            async for piece in pieces:
+                seen += piece[: limit - len(seen)]
+                yield piece
+    finally:
+        entry.response_body = bytes(seen)
+
+
+async def _limited(pieces: AsyncIterator[bytes], limit: int) -> bytes:
+    body = bytearray()
+    async for piece in pieces:
+        body += piece
+        if len(body) > limit:
+            break
+    return bytes(body)
+
+
+def _stalled(seconds: float) -> UpstreamTimeout:
+    return UpstreamTimeout(f"The model sent nothing for {seconds:g} seconds (agent.model_timeout)")

@@ -1,0 +1,231 @@
+"""/mcp: one endpoint for everything that is behind the gateway, for clients of every era."""
+
+import asyncio
+import contextlib
+import logging
+from collections.abc import AsyncIterator, Coroutine, Mapping
+from contextlib import asynccontextmanager
+from typing import Any, TypeVar
+
+import attrs
+from msgspec import Raw
+
+from archestra_gateway.errors import GatewayError, InternalError
+from archestra_gateway.protocol import jsonrpc, mcp, modern
+from archestra_gateway.protocol.jsonrpc import Message
+from archestra_gateway.protocol.modern import Headers
+from archestra_gateway.services.mcp_catalogue import Catalogue
+from archestra_gateway.services.mcp_gateway_listen import Listen
+from archestra_gateway.services.mcp_gateway_methods import CAPABILITIES, Caller, Methods, no_such_method
+from archestra_gateway.services.mcp_gateway_session import GatewaySession
+from archestra_gateway.services.mcp_gateway_sessions import Sessions, named
+from archestra_gateway.services.mcp_own import NAME
+from archestra_gateway.services.mcp_proxy import Reply
+from archestra_gateway.services.mcp_request_log import Entry
+from archestra_gateway.services.mcp_view import Visibility
+from archestra_gateway.upstreams.dialogue import Listener
+from archestra_gateway.upstreams.tools import error_text
+
+log = logging.getLogger(__name__)
+
+T = TypeVar("T")
+
+LIST_CHANGES = ("tools", "resources", "prompts")
+
+
+@attrs.frozen(eq=False)
+class Arrival:
+    """What a client posted; `listener` takes what comes before the answer, where the client can hear it."""
+
+    session_id: str | None
+    headers: Headers
+    text: bytes
+    listener: Listener | None
+    entry: Entry
+    visibility: Visibility
+    may_administer: bool
+
+
+@attrs.define(eq=False)
+class McpGateway:
+    """Made by `open_mcp_gateway`."""
+
+    _catalogue: Catalogue
+    _methods: Methods
+    _sessions: Sessions
+    _listens: set[Listen] = attrs.field(factory=set)
+    _detached: set[asyncio.Task[Any]] = attrs.field(factory=set)
+
+    async def receive(self, arrival: Arrival) -> Reply:
+        """Never raises a GatewayError: it becomes the reply, with the id of the message it is about."""
+        identifier: Raw | None = None
+        try:
+            message = jsonrpc.decode(arrival.text)
+            identifier = message.get("id")
+            reply = await self._route(arrival, message)
+        except GatewayError as error:
+            reply = Reply(jsonrpc.failure(_sound(identifier), error), arrival.session_id, error)
+        except Exception:
+            log.exception("A message to /mcp failed")
+            fault = InternalError()
+            reply = Reply(jsonrpc.failure(_sound(identifier), fault), arrival.session_id, fault)
+        if reply.message is not None and "error" in reply.message:
+            arrival.entry.error_message = error_text(reply.message)
+        return reply
+
+    async def see_through(self, work: Coroutine[Any, Any, T]) -> T:
+        """`work` goes on when the client leaves: in a session that is no cancel (2025-11-25, Transports)."""
+        task = asyncio.create_task(work)
+        self._detached.add(task)
+        task.add_done_callback(self._detached.discard)
+        return await asyncio.shield(task)
+
+    async def session(self, identifier: str) -> GatewaySession:
+        """Raises NotFound, which tells a client to initialize again."""
+        return await self._sessions.find(identifier)
+
+    async def end_session(self, identifier: str) -> None:
+        """Raises NotFound."""
+        await self._sessions.end(identifier)
+
+    def counts(self) -> Mapping[str, Any]:
+        return {"sessions": len(self._sessions.awake()), "listening": len(self._listens)}
+
+    def stop(self) -> None:
+        """End the streams that have no end of their own."""
+        for listen in self._listens:
+            listen.ended.set()
+
+    async def close(self) -> None:
+        for task in self._detached:
+            task.cancel()
+        await asyncio.gather(*self._detached, return_exceptions=True)
+        await self._sessions.close()
+
+    def hear_news(self, server: str, message: Message | None) -> None:
+        """What a server said about itself; without a message, what is offered has changed."""
+        news = [message] if message is not None else [_list_changed(kind) for kind in LIST_CHANGES]
+        for session in self._sessions.awake():
+            if not server or session.visibility.shows_server(server):
+                for each in news:
+                    session.hear_news(each)
+        for listen in list(self._listens):
+            if not server or listen.visibility.shows_server(server):
+                for each in news:
+                    listen.hear_news(each)
+
+    async def _route(self, arrival: Arrival, message: Message) -> Reply:
+        kind = jsonrpc.kind(message)
+        arrival.entry.server_name = NAME
+        arrival.entry.method = mcp.method(message) or "(answer)"
+        version = arrival.headers.version[0] if arrival.headers.version else None
+        if modern.is_modern(version, message):
+            return await self._answer_modern(arrival, message, kind)
+        if arrival.session_id is not None:
+            return await self._in_session(arrival, arrival.session_id, message, kind)
+        if arrival.entry.method == mcp.INITIALIZE and kind == "request":
+            return await self._initialize(arrival, message)
+        if kind == "answer" or arrival.entry.method.startswith("notifications/"):
+            return Reply()  # without a session there is nobody whom it could concern
+        return Reply(await self._methods.answer(_caller(arrival), message))
+
+    async def _in_session(
+        self, arrival: Arrival, identifier: str, message: Message, kind: jsonrpc.Kind
+    ) -> Reply:
+        session = await self._sessions.find(identifier)
+        session.visibility = arrival.visibility
+        _introduce(arrival.entry, session.client_info)
+        if kind == "answer":
+            await session.answer(message)
+        elif mcp.method(message).startswith("notifications/"):
+            await session.notify(message)
+        else:
+            answer = await self._methods.answer(_caller(arrival, session), message)
+            session.touch()
+            return Reply(answer, session.id)
+        return Reply(session_id=session.id)
+
+    async def _initialize(self, arrival: Arrival, message: Message) -> Reply:
+        wanted = mcp.member(message.get("params"), "protocolVersion")
+        version = wanted if wanted in mcp.SESSION_VERSIONS else mcp.SESSION_VERSIONS[0]
+        opening = mcp.with_member(message.get("params"), "protocolVersion", jsonrpc.raw(version))
+        session = await self._sessions.begin(opening, version)
+        session.visibility = arrival.visibility
+        _introduce(arrival.entry, session.client_info)
+        arrival.entry.mcp_session_id = session.id
+        said = {
+            "protocolVersion": version,
+            "capabilities": CAPABILITIES,
+            "serverInfo": modern.SERVER_INFO,
+            "instructions": self._methods.instructions(arrival.visibility),
+        }
+        return Reply(jsonrpc.result(message["id"], said), session.id)
+
+    async def _answer_modern(self, arrival: Arrival, message: Message, kind: jsonrpc.Kind) -> Reply:
+        if kind == "answer":
+            raise jsonrpc.InvalidMessage("Clients of this version send requests, and no answers")
+        if kind == "notification":
+            modern.check_version(arrival.headers.version[0] if arrival.headers.version else None)
+            return Reply()
+        envelope = modern.check(arrival.headers, message)
+        if isinstance(envelope.client_info, dict):
+            _introduce(arrival.entry, named(envelope.client_info))
+        method = mcp.method(message)
+        if method in modern.REMOVED:
+            answer = no_such_method(message)
+        elif method == modern.LISTEN:
+            answer = await self._listen(arrival, message)
+        else:
+            answer = await self._methods.answer(_caller(arrival), message)
+        answer = modern.answer(answer, method, mcp.member(message.get("params"), "uri"))
+        return Reply(answer, status=modern.status(answer))
+
+    async def _listen(self, arrival: Arrival, message: Message) -> Message:
+        """Until the client leaves or the gateway stops."""
+        if arrival.listener is None:
+            raise jsonrpc.InvalidMessage(f"{modern.LISTEN} needs `Accept: text/event-stream`")
+        listen = Listen.wanted(message, arrival.listener, arrival.visibility)
+        listen.acknowledge()
+        self._listens.add(listen)
+        try:
+            for uri in listen.uris:
+                with contextlib.suppress(GatewayError):  # its server may come back, and is asked then
+                    await self._methods.watch_resource(arrival.visibility, uri)
+            await listen.ended.wait()
+        finally:
+            self._listens.discard(listen)
+        return listen.result()
+
+
+@asynccontextmanager
+async def open_mcp_gateway(
+    catalogue: Catalogue, methods: Methods, sessions: Sessions
+) -> AsyncIterator[McpGateway]:
+    gateway = McpGateway(catalogue, methods, sessions)
+    catalogue.listener = gateway.hear_news
+    sweeper = asyncio.create_task(sessions.sweep_for_ever())
+    try:
+        yield gateway
+    finally:
+        sweeper.cancel()
+        with contextlib.suppress(asyncio.CancelledError):
+            await sweeper
+        await gateway.close()
+
+
+def _caller(arrival: Arrival, session: GatewaySession | None = None) -> Caller:
+    return Caller(arrival.visibility, arrival.may_administer, arrival.entry, arrival.listener, session)
+
+
+def _introduce(entry: Entry, client_info: dict[str, str]) -> None:
+    """What the client's headers say stands above what it says in messages."""
+    said = {name: value for name, value in entry.client_info.items() if value}
+    entry.client_info = {**client_info, **said}
+
+
+def _list_changed(kind: str) -> Message:
+    return jsonrpc.notification(f"notifications/{kind}/list_changed")
+
+
+def _sound(identifier: Raw | None) -> Raw | None:
+    return identifier if identifier is not None and bytes(identifier)[:1] in b'"-0123456789' else None

@@ -1,0 +1,176 @@
+"""One session of one MCP client with /mcp, and its own conversations with the servers behind it."""
+
+import asyncio
+import contextlib
+import time
+from functools import partial
+
+import attrs
+from msgspec import Raw
+
+from archestra_gateway.errors import GatewayError, UpstreamError
+from archestra_gateway.protocol import jsonrpc, mcp
+from archestra_gateway.protocol.jsonrpc import Message
+from archestra_gateway.services.mcp_outbox import BACKLOG, Calls, Outbox
+from archestra_gateway.services.mcp_view import Visibility
+from archestra_gateway.upstreams.dialogue import Call
+from archestra_gateway.upstreams.pool import Lease
+from archestra_gateway.upstreams.server import Server
+from archestra_gateway.upstreams.tools import error_text
+
+SET_LEVEL = "logging/setLevel"
+UPDATED = "notifications/resources/updated"
+
+
+@attrs.define(eq=False)
+class Leg:
+    """A conversation of this session with one server; begun by the first call to it."""
+
+    server: Server
+    opening: asyncio.Task[Lease] | None = None
+    lease: Lease | None = None
+
+
+class GatewaySession:
+    """`opening` is what the client's `initialize` said: servers behind the gateway are told the same."""
+
+    def __init__(self, identifier: str, opening: Raw, version: str, client_info: dict[str, str]) -> None:
+        self.id = identifier
+        self.opening = opening
+        self.version = version
+        self.client_info = client_info
+        self.visibility = Visibility()
+        self.outbox = Outbox()
+        self.level: Raw | None = None
+        self.subscriptions: set[str] = set()
+        self.last_used = time.monotonic()
+        self._calls = Calls()
+        self._legs: dict[str, Leg] = {}
+        self._asked: dict[int, tuple[Leg, Raw]] = {}
+        self._last_number = 0
+
+    @property
+    def is_busy(self) -> bool:
+        return self.outbox.is_streaming or len(self._calls) > 0
+
+    def touch(self) -> None:
+        self.last_used = time.monotonic()
+
+    async def request(self, server: Server, call: Call) -> Message:
+        """The server's answer; the conversation with it is this session's own. Raises GatewayError."""
+        lease = await self._lease(server)
+        return await self._calls.ask(lease.upstream, call)
+
+    async def notify(self, message: Message) -> None:
+        """What the client says unasked is for every server that it talks to."""
+        method = mcp.method(message)
+        if method == mcp.CANCELLED:
+            await self._calls.cancel(message)
+        elif method != mcp.INITIALIZED:
+            await self.tell(message)
+
+    async def tell(self, message: Message) -> None:
+        for leg in list(self._legs.values()):
+            if leg.lease is not None:
+                with contextlib.suppress(GatewayError):
+                    await leg.lease.upstream.send(message)
+
+    async def set_level(self, level: Raw) -> None:
+        self.level = level
+        for leg in list(self._legs.values()):
+            if leg.lease is not None:
+                await self._set_level(leg.lease, level)
+
+    async def answer(self, message: Message) -> None:
+        """What the client says to a question of a server; an answer that nobody waits for is dropped."""
+        number = bytes(message["id"])
+        leg, identifier = self._asked.pop(int(number), (None, None)) if number.isdigit() else (None, None)
+        if leg is not None and leg.lease is not None:
+            await leg.lease.upstream.send({**message, "id": identifier or jsonrpc.NULL})
+
+    def hear_news(self, message: Message) -> None:
+        """Of a server that this client may see."""
+        is_update = mcp.method(message) == UPDATED
+        if is_update and mcp.member(message.get("params"), "uri") not in self.subscriptions:
+            return
+        if self.outbox.is_streaming or not self._calls.tell_newest(message):
+            self.outbox.put(message)
+
+    async def end(self) -> None:
+        self.outbox.end()
+        legs, self._legs = list(self._legs.values()), {}
+        for leg in legs:
+            if leg.opening is not None:
+                leg.opening.cancel()
+            if leg.lease is not None:
+                await leg.server.close_session(leg.lease)
+
+    async def _lease(self, server: Server) -> Lease:
+        leg = self._legs.get(server.name)
+        if leg is None or leg.server is not server:
+            leg = self._legs[server.name] = Leg(server)
+        if leg.lease is None:
+            if leg.opening is None:
+                leg.opening = asyncio.create_task(self._open(leg))
+                leg.opening.add_done_callback(partial(self._has_opened, leg))
+            return await asyncio.shield(leg.opening)
+        return leg.lease
+
+    async def _open(self, leg: Leg) -> Lease:
+        call = Call(jsonrpc.request(0, mcp.INITIALIZE, self.opening), is_own=True)
+        lease, answer = await leg.server.open_session(
+            call, partial(self._hear, leg), partial(self._forget, leg)
+        )
+        if "result" not in answer:
+            await leg.server.close_session(lease)
+            raise UpstreamError(
+                f"The MCP server {leg.server.name} refused to initialize: {error_text(answer)}",
+                name=leg.server.name,
+            )
+        leg.lease = lease
+        await lease.upstream.send(jsonrpc.notification(mcp.INITIALIZED))
+        capabilities = mcp.member(answer["result"], "capabilities")
+        if self.level is not None and isinstance(capabilities, dict) and "logging" in capabilities:
+            await self._set_level(lease, self.level)
+        return lease
+
+    async def _set_level(self, lease: Lease, level: Raw) -> None:
+        with contextlib.suppress(GatewayError):  # a server without levels is heard as it is
+            await lease.upstream.call(Call(jsonrpc.request(0, SET_LEVEL, {"level": level}), is_own=True))
+
+    def _has_opened(self, leg: Leg, task: asyncio.Task[Lease]) -> None:
+        leg.opening = None
+        if not task.cancelled() and task.exception() is not None:
+            self._forget(leg)
+
+    def _forget(self, leg: Leg) -> None:
+        """It is over, and begun anew by the next call."""
+        if self._legs.get(leg.server.name) is leg:
+            del self._legs[leg.server.name]
+        self._asked = {number: asked for number, asked in self._asked.items() if asked[0] is not leg}
+
+    def _hear(self, leg: Leg, message: Message) -> None:
+        """Over stdio nothing says which call made the server speak; the newest to it may be the one."""
+        if mcp.method(message) in mcp.FOR_EVERY_SESSION:
+            leg.server.broadcast(message)
+            return
+        if "id" in message:
+            message = self._renamed(leg, message)
+        elif mcp.method(message) == mcp.CANCELLED:
+            message = self._cancelled(leg, message)
+        upstream = leg.lease.upstream if leg.lease is not None else None
+        if not self._calls.tell_newest(message, upstream):
+            self.outbox.put(message)
+
+    def _renamed(self, leg: Leg, message: Message) -> Message:
+        """Two servers may ask with the same id."""
+        self._last_number += 1
+        if len(self._asked) < BACKLOG:
+            self._asked[self._last_number] = leg, message["id"]
+        return {**message, "id": jsonrpc.raw(self._last_number)}
+
+    def _cancelled(self, leg: Leg, message: Message) -> Message:
+        params = message.get("params")
+        wanted = leg, mcp.request_id(params)
+        number = next((number for number, asked in self._asked.items() if asked == wanted), 0)
+        return {**message, "params": mcp.with_member(params, "requestId", jsonrpc.raw(number))}

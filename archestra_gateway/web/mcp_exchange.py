@@ -1,0 +1,46 @@
+"""From one posted MCP message to its answer, with the request log told whatever happens."""
+
+import time
+from collections.abc import Awaitable
+
+from aiohttp import web
+
+from archestra_gateway import keys
+from archestra_gateway.protocol import jsonrpc
+from archestra_gateway.services.mcp_proxy import Reply
+from archestra_gateway.services.mcp_request_log import Entry
+from archestra_gateway.web import envelope
+from archestra_gateway.web.mcp_answer import McpAnswer
+
+CLIENT_LEFT = 499
+
+
+async def logged_exchange(
+    request: web.Request, entry: Entry, text: bytes, answer: McpAnswer, receiving: Awaitable[Reply]
+) -> web.StreamResponse:
+    """`receiving` answers `text`, which the client sent, and says in `entry` what it was about."""
+    began = time.perf_counter()
+    request_log = request.app[keys.REQUEST_LOG]
+    kept = request_log.body_limit + 1
+    entry.request_body = text[:kept]
+    entry.status_code = CLIENT_LEFT
+    try:
+        reply = await receiving
+        entry.status_code = status(reply)
+        encoded = b"" if reply.message is None else jsonrpc.encode(reply.message)
+        entry.response_body = encoded[:kept]
+    finally:
+        entry.duration_ms = (time.perf_counter() - began) * 1000
+        request_log.record(entry)
+    return await answer.finish(reply.message, encoded, entry.status_code, reply.session_id)
+
+
+def status(reply: Reply) -> int:
+    """Many clients take any status but 200 for a broken session, so within one JSON-RPC alone tells."""
+    if reply.message is None:
+        return 202
+    if reply.status is not None:
+        return reply.status
+    if reply.error is None or (reply.session_id is not None and reply.error.code.startswith("UPSTREAM_")):
+        return 200
+    return envelope.STATUS[reply.error.code]
