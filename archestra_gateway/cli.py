@@ -6,7 +6,6 @@ import os
 import signal
 import sys
 import time
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +13,9 @@ import attrs
 import click
 
 from archestra_gateway import __version__, settings
-from archestra_gateway.config_sources import ConfigError, Loaded, load, path_of
+from archestra_gateway.cli_clients import clients
+from archestra_gateway.cli_options import PROGRAM, data_dir_flag, load, located, running
+from archestra_gateway.config_sources import ConfigError, Loaded, path_of
 from archestra_gateway.daemon import instance
 from archestra_gateway.daemon.exit_code import CommandError, ExitCode
 from archestra_gateway.daemon.instance import Instance
@@ -22,10 +23,7 @@ from archestra_gateway.errors import GatewayError
 from archestra_gateway.services.data_dir import DataDirError
 from archestra_gateway.services.token import load_token, rotate_token
 
-PROGRAM = "archestra-gateway"
 STOP_PAUSE = 0.05
-
-Command = Callable[..., Any]
 
 
 def main() -> None:
@@ -46,26 +44,6 @@ def _fail(code: ExitCode, *sentences: str) -> None:
     for sentence in sentences:
         click.echo(f"{PROGRAM}: {sentence}", err=True)
     sys.exit(code)
-
-
-def located(command: Command) -> Command:
-    """The flags that say which daemon is meant."""
-    for option in (
-        click.option("--data-dir", type=click.Path(path_type=Path), help="The data directory of the daemon."),
-        click.option(
-            "--config", type=click.Path(path_type=Path), help="Configuration file (see `config path`)."
-        ),
-    ):
-        command = option(command)
-    return command
-
-
-def _load(config: Path | None, data_dir: Path | None, flags: dict[str, Any] | None = None) -> Loaded:
-    return load(_flag(data_dir) | (flags or {}), os.environ, config)
-
-
-def _flag(data_dir: Path | None) -> dict[str, Any]:
-    return {"server.data_dir": data_dir and data_dir.expanduser().absolute()}
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
@@ -107,7 +85,7 @@ def serve(
         "server.base_url": base_url,
         "log.level": log_level,
     }
-    loaded = _load(config, data_dir, flags)
+    loaded = load(config, data_dir, flags)
     from archestra_gateway.daemon.run import run  # aiohttp and everything else
 
     run(loaded.config, os.environ, parent)
@@ -121,8 +99,8 @@ def status(config: Path | None, data_dir: Path | None, as_json: bool) -> None:
 
     Exits with 3 when it does not.
     """
-    loaded = _load(config, data_dir)
-    found = _running(loaded)
+    loaded = load(config, data_dir)
+    found = running(loaded)
     answer = _ask(found, loaded)
     if as_json:
         click.echo(json.dumps({"instance": attrs.asdict(found), "status": answer}, indent=2))
@@ -130,16 +108,6 @@ def status(config: Path | None, data_dir: Path | None, as_json: bool) -> None:
     click.echo(f"{PROGRAM} is running ({found}).")
     click.echo(f"Listening on {', '.join(found.addresses)} since {found.started_at}.")
     click.echo(f"Data in {found.data_dir}.")
-
-
-def _running(loaded: Loaded) -> Instance:
-    data_dir = loaded.config.server.data_dir
-    found = instance.running(data_dir)
-    if found is None:
-        raise CommandError(
-            f"not running on {data_dir}. Start it with `{PROGRAM} serve`.", ExitCode.NOT_RUNNING
-        )
-    return found
 
 
 def _ask(found: Instance, loaded: Loaded) -> dict[str, Any]:
@@ -159,7 +127,7 @@ def _ask(found: Instance, loaded: Loaded) -> dict[str, Any]:
 @click.option("--timeout", default=15.0, show_default=True, help="Seconds to wait for its end.")
 def stop(config: Path | None, data_dir: Path | None, timeout: float) -> None:
     """Stop the gateway and wait until it has ended. Nothing to stop is no failure."""
-    directory = _load(config, data_dir).config.server.data_dir
+    directory = load(config, data_dir).config.server.data_dir
     found = instance.running(directory)
     if found is None:
         click.echo(f"{PROGRAM} is not running on {directory}.")
@@ -183,8 +151,29 @@ def stop(config: Path | None, data_dir: Path | None, timeout: float) -> None:
 )
 def token(config: Path | None, data_dir: Path | None, rotate: bool) -> None:
     """Print the bearer token that lets a program do everything."""
-    directory = _load(config, data_dir).config.server.data_dir
+    directory = load(config, data_dir).config.server.data_dir
     click.echo(rotate_token(directory) if rotate else load_token(directory))
+
+
+cli.add_command(clients)
+
+
+@cli.command("mcp-stdio")
+@located
+@click.option("--server", help="One MCP server, instead of all of them under one address.")
+@click.option("--client", help="The name that the client has with the gateway, for the request log.")
+def mcp_stdio(config: Path | None, data_dir: Path | None, server: str | None, client: str | None) -> None:
+    """Speak MCP over stdio, for clients that only start programs.
+
+    Finds the gateway by its data directory, and starts it when it is not running.
+    """
+    directory = load(config, data_dir).config.server.data_dir
+    from archestra_gateway.bridge.gateway import Gateway, path_to
+    from archestra_gateway.bridge.run import run
+
+    flags = () if config is None else ("--config", str(config.expanduser().absolute()))
+    command = (sys.executable, "-m", "archestra_gateway", "serve", "--data-dir", str(directory), *flags)
+    run(Gateway(directory, command), path_to(server), client)
 
 
 @cli.group()
@@ -196,7 +185,7 @@ def secrets() -> None:
 @located
 def rotate_key(config: Path | None, data_dir: Path | None) -> None:
     """Encrypt everything that is stored with a new key. It may be killed at any moment and run again."""
-    loaded = _load(config, data_dir)
+    loaded = load(config, data_dir)
     from archestra_gateway.daemon import rotate  # the database and the cryptography
 
     count, place = rotate.rotate_key(loaded.config)
@@ -215,7 +204,7 @@ def config() -> None:
 @located
 def check(config: Path | None, data_dir: Path | None) -> None:
     """Check the configuration; every fault is named with its place. Exits with 78 when there is one."""
-    loaded = _load(config, data_dir)
+    loaded = load(config, data_dir)
     where = loaded.path if loaded.found else f"no file at {loaded.path}, so defaults and environment"
     click.echo(f"The configuration is valid ({where}).")
 
@@ -224,7 +213,7 @@ def check(config: Path | None, data_dir: Path | None) -> None:
 @located
 def show(config: Path | None, data_dir: Path | None) -> None:
     """Print every effective value and where it came from."""
-    loaded = _load(config, data_dir)
+    loaded = load(config, data_dir)
     lines = [
         (f"{key} = {settings.toml(settings.value_of(loaded.config, key))}", origin)
         for key, origin in loaded.origins.items()
@@ -257,7 +246,7 @@ def doctor(config: Path | None, data_dir: Path | None, as_json: bool) -> None:
     """
     from archestra_gateway.daemon import doctor as checks  # its own, slower imports
 
-    findings = checks.examine(_flag(data_dir), config, os.environ)
+    findings = checks.examine(data_dir_flag(data_dir), config, os.environ)
     if as_json:
         click.echo(json.dumps([attrs.asdict(finding) for finding in findings], indent=2))
     else:

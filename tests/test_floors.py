@@ -9,7 +9,9 @@ PACKAGE = Path(__file__).parent.parent / "archestra_gateway"
 FLOORS = (
     {"__main__"},
     {"cli"},
-    {"daemon"},
+    {"cli_clients"},
+    {"cli_options"},
+    {"daemon", "bridge"},
     {"app"},
     {"router"},
     {"openapi", "openapi_parts", "json_schema"},

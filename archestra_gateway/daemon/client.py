@@ -1,31 +1,50 @@
-"""How a command asks a daemon about itself, over HTTP and without aiohttp."""
+"""How a command asks a daemon, over HTTP and without aiohttp."""
 
 import http.client
 import json
 from typing import Any
 from urllib.parse import urlsplit
 
+import attrs
+
 TIMEOUT = 2.0
 
 
-def status(address: str, token: str = "") -> dict[str, Any] | None:
-    """The answer of `GET /api/status` at this URL; None when no gateway answers there."""
-    answer = ask("GET", f"{address}/api/status", token)
-    return answer if answer is not None and "version" in answer else None
+@attrs.frozen
+class Answer:
+    """`data` is what the JSON says; None where there is no body."""
+
+    status: int
+    data: Any
+
+    @property
+    def is_error(self) -> bool:
+        return self.status >= 400
 
 
-def ask(method: str, address: str, token: str, timeout: float = TIMEOUT) -> dict[str, Any] | None:
-    """The object that is answered at this URL; None when there is none."""
+def ask(
+    address: str, method: str, path: str, body: Any = None, *, token: str = "", timeout: float = TIMEOUT
+) -> Answer | None:
+    """The answer of the gateway at this URL; None when no gateway answers there."""
     url = urlsplit(address)
     connection = http.client.HTTPConnection(url.hostname or "", url.port, timeout=timeout)
     headers = {"Host": "localhost"}  # the one name that every gateway answers to, whatever it listens on
     if token:
         headers["Authorization"] = f"Bearer {token}"
+    if body is not None:
+        headers["Content-Type"] = "application/json"
     try:
-        connection.request(method, url.path, headers=headers)
-        answer = json.loads(connection.getresponse().read())
+        connection.request(method, path, None if body is None else json.dumps(body), headers)
+        response = connection.getresponse()
+        text = response.read()
+        return Answer(response.status, json.loads(text) if text else None)
     except (OSError, http.client.HTTPException, ValueError):
         return None
     finally:
         connection.close()
-    return answer if isinstance(answer, dict) else None
+
+
+def status(address: str, token: str = "") -> dict[str, Any] | None:
+    """The answer of `GET /api/status` at this URL; None when no gateway answers there."""
+    answer = ask(address, "GET", "/api/status", token=token)
+    return answer.data if answer and isinstance(answer.data, dict) and "version" in answer.data else None

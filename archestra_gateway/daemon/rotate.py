@@ -25,9 +25,9 @@ def rotate_key(config: Config) -> tuple[int, str]:
 
 def _ask(found: instance.Instance, token: str) -> tuple[int, str]:
     for address in found.addresses:
-        answer = client.ask("POST", f"{address}/api/secret/rotate_key", token, PATIENCE)
-        if answer is not None and "count" in answer:
-            return int(answer["count"]), str(answer["key"])
+        answer = client.ask(address, "POST", "/api/secret/rotate_key", token=token, timeout=PATIENCE)
+        if answer is not None and not answer.is_error:
+            return int(answer.data["count"]), str(answer.data["key"])
     raise CommandError(f"The gateway ({found}) did not rotate its key; its log says why.")
 
 
