@@ -107,7 +107,10 @@ class WrittenEntry:
 
 @attrs.frozen(kw_only=True)
 class ExternalMcpClient:
-    """`problem`: the file can not be read; `is_drifted`: others changed or removed entries of ours."""
+    """`problem`: the file can not be read; `is_drifted`: others changed or removed entries of ours.
+
+    `last_seen_at` and `requests` are what the request log has of it.
+    """
 
     name: str
     title: str
@@ -121,6 +124,8 @@ class ExternalMcpClient:
     entries: list[WrittenEntry]
     problem: str | None
     notes: list[str]
+    last_seen_at: str | None
+    requests: int
     connected_at: str | None
     created_at: str
     updated_at: str

@@ -33,6 +33,7 @@ from archestra_gateway.services.external_mcp_client_row import (
 )
 from archestra_gateway.services.mcp_server import McpServers
 from archestra_gateway.store import external_mcp_client as store
+from archestra_gateway.store import mcp_request_log
 from archestra_gateway.store.database import Database
 from archestra_gateway.store.external_mcp_client import Row
 
@@ -155,13 +156,19 @@ class ExternalMcpClients:
         """Whether a connected client has this token."""
         return bearer in {row["token"] for row in self._known.values() if row["written"] is not None}
 
-    def identify(self, bearer: str | None, name: str | None) -> tuple[str, ClientConfig] | None:
+    def name_of(self, bearer: str | None, name: str | None) -> str | None:
         """The client that has this token, or calls itself so (percent-encoded)."""
-        wanted = unquote(name) if name else ""
-        row = self._known.get(wanted)
         if bearer is not None:
-            row = next((row for row in self._known.values() if row["token"] == bearer), row)
-        return None if row is None else (row["name"], config_of(row))
+            for row in self._known.values():
+                if row["token"] == bearer:
+                    return row["name"]
+        called = unquote(name) if name else ""
+        return called if called in self._known else None
+
+    def identify(self, bearer: str | None, name: str | None) -> tuple[str, ClientConfig] | None:
+        """The client as `name_of` finds it, and what it gets."""
+        found = self.name_of(bearer, name)
+        return None if found is None else (found, config_of(self._known[found]))
 
     def is_connected(self, name: str) -> bool:
         return name in self._known and self._known[name]["written"] is not None
@@ -263,6 +270,8 @@ class ExternalMcpClients:
         except GatewayError as error:
             problem = error.message
         target = job.target
+        async with self._database.read() as db:
+            usage = await mcp_request_log.usage_of_client(db, row["name"])
         return ExternalMcpClient(
             name=row["name"],
             title=target.title,
@@ -276,6 +285,8 @@ class ExternalMcpClients:
             entries=[WrittenEntry(name=name, state=state) for name, state in states.items()],
             problem=problem,
             notes=list(target.client.notes),
+            last_seen_at=usage["last_seen_at"],
+            requests=usage["requests"],
             connected_at=row["connected_at"],
             created_at=row["created_at"],
             updated_at=row["updated_at"],

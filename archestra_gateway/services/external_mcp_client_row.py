@@ -5,7 +5,7 @@ import sys
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
-from urllib.parse import quote
+from urllib.parse import quote, urlsplit
 
 import attrs
 
@@ -20,7 +20,7 @@ from archestra_gateway.client_configs.section import Section
 from archestra_gateway.client_configs.shapes import COMMAND, URL
 from archestra_gateway.client_configs.targets import Target, targets
 from archestra_gateway.config import DATA_DIR
-from archestra_gateway.errors import ValidationFailed
+from archestra_gateway.errors import Conflict, ValidationFailed
 from archestra_gateway.schemas.external_mcp_client import ClientConfig
 from archestra_gateway.store.external_mcp_client import Row
 
@@ -67,7 +67,14 @@ def target_of(machine: Machine, name: str, config: ClientConfig) -> Target:
 def offered(
     gateway: Gateway, target: Target, token: str, config: ClientConfig, servers: list[str]
 ) -> dict[str, dict[str, Any]]:
-    """The entries that the client gets: one for all servers, or one for each."""
+    """The entries that the client gets: one for all servers, or one for each.
+
+    Raises Conflict when the gateway has no address that could be written down.
+    """
+    if target.client.http is not None and urlsplit(gateway.url).port == 0:
+        raise Conflict(
+            f"{gateway.url} is no address to write into a file: give server.base_url a port, or none"
+        )
     headers = {"X-Client-Name": quote(target.name, safe=" ")}
     if gateway.needs_token:
         headers["Authorization"] = f"Bearer {token}"

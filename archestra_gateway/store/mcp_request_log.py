@@ -30,6 +30,10 @@ SELECT id, request_id, kind, timestamp, session_id, mcp_session_id, server_name,
 FROM mcp_request_log JOIN mcp_request_log_content ON log_id = id
 WHERE request_id = :request_id ORDER BY timestamp, id LIMIT 1
 """
+USAGE = """
+SELECT count(*) AS requests, max(timestamp) AS last_seen_at
+FROM mcp_request_log WHERE client_name = :name
+"""
 COUNT = "SELECT count(*) AS count FROM (SELECT id FROM mcp_request_log {where} LIMIT :limit)"
 
 CELLS_OF_ROWS = """
@@ -163,6 +167,17 @@ async def list_page(
     asked = {**parameters(filters, limit), "offset": offset, **(cursor or {})}
     rows = await fetch_all(db, LIST.format(where=where(filters, cursor)), asked)
     return [_with_client_info(row) for row in rows]
+
+
+class Usage(TypedDict):
+    """What the log has of one client."""
+
+    requests: int
+    last_seen_at: str | None
+
+
+async def usage_of_client(db: aiosqlite.Connection, name: str) -> Usage:
+    return cast(Usage, await fetch_one(db, USAGE, {"name": name}))
 
 
 async def count(db: aiosqlite.Connection, filters: Filters, limit: int) -> int:

@@ -2,16 +2,20 @@
 
 import time
 
-from aiohttp import web
+from aiohttp import hdrs, web
 
 from archestra_gateway import keys
 from archestra_gateway.services.mcp_request_log import Entry
 from archestra_gateway.services.mcp_request_log_row import Kind
+from archestra_gateway.web import guard
 
 
 def begin(request: web.Request, kind: Kind, server_name: str) -> Entry:
     """The entry of a call that starts now; `method` is the HTTP one until somebody knows better."""
     headers = request.headers
+    called = headers.get("X-Client-Name")
+    clients = request.app[keys.EXTERNAL_MCP_CLIENTS]
+    known = clients.name_of(guard.bearer(headers.get(hdrs.AUTHORIZATION, "")), called)
     return Entry(
         kind=kind,
         request_id=request[keys.REQUEST_ID],
@@ -21,7 +25,7 @@ def begin(request: web.Request, kind: Kind, server_name: str) -> Entry:
         mcp_session_id=headers.get("Mcp-Session-Id"),
         client_info={
             "user_agent": headers.get("User-Agent"),
-            "client_name": headers.get("X-Client-Name"),
+            "client_name": known or called,
             "client_version": headers.get("X-Client-Version"),
             "client_platform": headers.get("X-Client-Platform"),
         },

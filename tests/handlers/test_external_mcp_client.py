@@ -113,6 +113,8 @@ async def test_connecting_writes_one_entry_and_disconnecting_takes_it_back(
         "entries": [{"name": "archestra", "state": "same"}],
         "problem": None,
         "notes": [],
+        "last_seen_at": None,
+        "requests": 0,
         "connected_at": "",
         "created_at": "",
         "updated_at": "",
