@@ -12,6 +12,8 @@ from archestra_gateway.client_configs.backups import Backups
 from archestra_gateway.client_configs.machine import this_machine
 from archestra_gateway.config import Config
 from archestra_gateway.log import Redactor
+from archestra_gateway.sandbox.confine import Sandbox
+from archestra_gateway.sandbox.grants import Place
 from archestra_gateway.services.agent import open_agent
 from archestra_gateway.services.agent_model import Models
 from archestra_gateway.services.agent_tool import Toolbox
@@ -114,8 +116,10 @@ async def _request_log(app: web.Application) -> AsyncIterator[None]:
 @asynccontextmanager
 async def _mcp(app: web.Application) -> AsyncIterator[None]:
     config, redactor = app[keys.CONFIG], app[keys.REDACTOR]
-    async with open_pool(config.mcp, app[ENVIRONMENT], redactor.text) as pool:
+    sandbox = Sandbox(Place(config.server.data_dir), config.server.port)
+    async with open_pool(config.mcp, app[ENVIRONMENT], redactor.text, sandbox) as pool:
         app[keys.POOL] = pool
+        app[keys.STATUS].sections["sandbox"] = sandbox.describe
         files = config.server.data_dir / "files"
         servers = app[keys.MCP_SERVERS] = await McpServers.load(
             app[keys.DATABASE], app[keys.VAULT], app[keys.SECRETS], redactor, pool, files

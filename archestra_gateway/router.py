@@ -59,6 +59,7 @@ from archestra_gateway.schemas.mcp_server import (
     ServerTools,
     UpdateMcpServer,
 )
+from archestra_gateway.schemas.permissions import Denials, Learned
 from archestra_gateway.schemas.secret import CreateSecret, RotatedKey, Secret, UpdateSecret
 from archestra_gateway.schemas.status import Health, Status
 from archestra_gateway.web.route import Route
@@ -95,6 +96,11 @@ ROUTES: tuple[Route, ...] = (
           administration=True),
     Route("GET", f"{SERVER}/tools", mcp_server.tools, "mcp_server.tools", "List a server's tools",
           gives=ServerTools),
+    Route("GET", f"{SERVER}/denials", mcp_server.denials, "mcp_server.denials",
+          "List what a server was refused, with the grant that would allow it", gives=Denials),
+    Route("POST", f"{SERVER}/learn", mcp_server.learn, "mcp_server.learn",
+          "Run a server once, refuse what it is not granted, and propose its permissions", gives=Learned,
+          administration=True),
     Route("GET", f"{SERVER}/logs", mcp_server.logs, "mcp_server.logs", "Read what a server wrote to stderr",
           query=FollowLogs, gives=ServerLogs),
     #

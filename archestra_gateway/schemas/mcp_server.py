@@ -7,6 +7,8 @@ from urllib.parse import urlsplit
 
 import attrs
 
+from archestra_gateway.schemas.permissions import Permissions
+
 NAME = re.compile(r"[A-Za-z0-9_-]{1,64}")
 VARIABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 HEADER = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
@@ -88,6 +90,7 @@ ServerConfig = StdioConfig | HttpConfig
 class CreateMcpServer:
     name: str = attrs.field(validator=_is_name)
     server_config: ServerConfig
+    permissions: Permissions = attrs.field(factory=Permissions)
     enabled: bool = True
 
 
@@ -96,6 +99,7 @@ class UpdateMcpServer:
     """What is left out stays as it is; a masked value that is sent back keeps the old one."""
 
     server_config: ServerConfig | None = None
+    permissions: Permissions | None = None
     enabled: bool | None = None
 
 
@@ -117,6 +121,7 @@ class McpServerStatus:
 class McpServer:
     name: str
     server_config: ServerConfig
+    permissions: Permissions
     enabled: bool
     status: McpServerStatus
     created_at: str

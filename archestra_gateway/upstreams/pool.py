@@ -12,6 +12,7 @@ import attrs
 
 from archestra_gateway.config import McpConfig
 from archestra_gateway.errors import UpstreamUnavailable
+from archestra_gateway.sandbox.confine import Sandbox
 from archestra_gateway.sandbox.path import SearchPath, find_search_path
 from archestra_gateway.upstreams.upstream import Upstream
 from archestra_gateway.upstreams.watchdog import Watchdog
@@ -45,6 +46,7 @@ class Pool:
     environment: Mapping[str, str] = attrs.field(repr=False)
     clean: Callable[[str], str]
     http: aiohttp.ClientSession
+    sandbox: Sandbox
     watchdog: Watchdog = attrs.field(factory=Watchdog)
     leases: list[Lease] = attrs.field(factory=list)
     _starting_children: int = 0
@@ -149,14 +151,14 @@ class Pool:
 
 @contextlib.asynccontextmanager
 async def open_pool(
-    limits: McpConfig, environment: Mapping[str, str], clean: Callable[[str], str]
+    limits: McpConfig, environment: Mapping[str, str], clean: Callable[[str], str], sandbox: Sandbox
 ) -> AsyncIterator[Pool]:
     timeout = aiohttp.ClientTimeout(total=None, sock_connect=limits.start_timeout)
     connector = aiohttp.TCPConnector(limit=0)
     async with aiohttp.ClientSession(
         timeout=timeout, connector=connector, cookie_jar=aiohttp.DummyCookieJar()
     ) as http:
-        pool = Pool(limits, environment, clean, http)
+        pool = Pool(limits, environment, clean, http, sandbox)
         pool.search()
         sweeper = asyncio.create_task(pool.sweep_for_ever())
         try:

@@ -12,8 +12,10 @@ from msgspec import Raw
 from archestra_gateway.errors import GatewayError, UpstreamError, UpstreamTimeout, UpstreamUnavailable
 from archestra_gateway.protocol import jsonrpc, mcp
 from archestra_gateway.protocol.jsonrpc import Message
-from archestra_gateway.sandbox.command import launch
+from archestra_gateway.sandbox.egress_gate import DenialList
+from archestra_gateway.sandbox.grants import Wish
 from archestra_gateway.schemas.mcp_server import HttpConfig, McpServerStatus, ServerConfig, State
+from archestra_gateway.schemas.permissions import Permissions
 from archestra_gateway.upstreams.backoff import Backoff
 from archestra_gateway.upstreams.dialogue import Call, Dialogue, Listener
 from archestra_gateway.upstreams.http import AuthorizationNeeded, Remote
@@ -39,9 +41,13 @@ Watcher = Callable[[str, Message | None], object]
 class Server:
     """Started by the first call; `listeners` are its sessions, which hear what it says about itself."""
 
-    def __init__(self, name: str, config: ServerConfig, pool: Pool) -> None:
+    def __init__(
+        self, name: str, config: ServerConfig, pool: Pool, permissions: Permissions | None = None
+    ) -> None:
         self.name = name
         self.config = config
+        self.permissions = permissions or Permissions()
+        self.denials = DenialList(name)
         self.is_enabled = True
         self.stderr = Stderr(pool.limits.stderr_lines, pool.clean)
         self.listeners: set[Listener] = set()
@@ -56,6 +62,7 @@ class Server:
         self._starts = 0
         self._last_error: GatewayError | None = None
         self._could_start = True
+        self.is_learning = False
         self._version: str | None = None
         self._tool_count: int | None = None
 
@@ -107,10 +114,10 @@ class Server:
             await asyncio.wait(running)
         await self._pool.end(self._pool.of(self.name))
 
-    async def change(self, config: ServerConfig, *, is_enabled: bool) -> None:
+    async def change(self, config: ServerConfig, permissions: Permissions, *, is_enabled: bool) -> None:
         """What runs is ended; what ran is started again, unless it is to be stopped."""
         was_running = self._shared is not None
-        self.config, self.is_enabled = config, is_enabled
+        self.config, self.permissions, self.is_enabled = config, permissions, is_enabled
         await self.stop()
         self._backoff.succeeded()
         self._last_error = None
@@ -219,10 +226,11 @@ class Server:
         pool, config = self._pool, await self.prepare(self.config)
         if isinstance(config, HttpConfig):
             return Remote(self.name, config, pool.limits, pool.http)
-        command_line = launch(config, await pool.path(), pool.environment)
+        wish = Wish(self.name, config, self.permissions, self.is_learning)
+        launch = await pool.sandbox.launch(wish, await pool.path(), pool.environment, self.denials)
         on_end = partial(self._died, time.monotonic())
         child = Child(self.name, pool.limits, self.stderr, pool.watchdog, on_end)
-        await child.start(command_line)
+        await child.start(launch)
         return child
 
     async def _wait_for_turn(self) -> None:

@@ -174,7 +174,7 @@ async def test_start_and_stop_and_restart(client: TestClient, files: str) -> Non
     assert (status["state"], status["protocol_version"], status["sandbox"]) == (
         "running",
         "2025-11-25",
-        "none",
+        "bubblewrap",
     )
     assert (status["tool_count"], status["restarts"]) == (21, 0)
 
