@@ -28,6 +28,7 @@ from archestra_gateway.services.mcp_context import Contexts
 from archestra_gateway.services.mcp_gateway import open_mcp_gateway
 from archestra_gateway.services.mcp_gateway_methods import Methods
 from archestra_gateway.services.mcp_gateway_sessions import Sessions
+from archestra_gateway.services.mcp_gateway_views import Views
 from archestra_gateway.services.mcp_own import Own
 from archestra_gateway.services.mcp_proxy import open_mcp_proxy
 from archestra_gateway.services.mcp_request_log import RequestLog
@@ -135,7 +136,8 @@ async def _mcp_gateway(app: web.Application) -> AsyncIterator[None]:
     async with open_catalogue(database, servers, config.list_timeout) as catalogue:
         is_plain = config.tool_names == "plain"
         app[keys.MCP_SERVER_TOOLS] = McpServerTools(catalogue, app[keys.REQUEST_LOG], is_plain)
-        methods, sessions = Methods(catalogue, own, config), Sessions(database, config.max_sessions)
+        methods = Methods(catalogue, own, Views(catalogue, is_plain), config.tool_list == "progressive")
+        sessions = Sessions(database, config.max_sessions)
         async with open_mcp_gateway(catalogue, methods, sessions) as gateway:
             app[keys.MCP_GATEWAY] = gateway
             app[keys.STATUS].sections["mcp"] = gateway.counts

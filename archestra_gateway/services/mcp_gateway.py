@@ -16,8 +16,9 @@ from archestra_gateway.protocol.jsonrpc import Message
 from archestra_gateway.protocol.modern import Headers
 from archestra_gateway.protocol.parameter_headers import Values
 from archestra_gateway.services.mcp_catalogue import Catalogue
+from archestra_gateway.services.mcp_gateway_caller import Caller, no_such_method
 from archestra_gateway.services.mcp_gateway_listen import Listen
-from archestra_gateway.services.mcp_gateway_methods import CAPABILITIES, Caller, Methods, no_such_method
+from archestra_gateway.services.mcp_gateway_methods import CAPABILITIES, Methods
 from archestra_gateway.services.mcp_gateway_session import GatewaySession
 from archestra_gateway.services.mcp_gateway_sessions import Sessions, named
 from archestra_gateway.services.mcp_own import NAME

@@ -135,8 +135,9 @@ async def test_a_slow_or_broken_server_neither_delays_nor_empties_the_list(
 async def test_a_list_starts_a_server_once_and_for_all(
     bare: Mcp, install: Any, fake: Any, tmp_path: Path, app: web.Application
 ) -> None:
-    starts = tmp_path / "starts"
-    await install("files", fake(f"--starts={starts}"))
+    starts = tmp_path / "shared" / "starts"
+    starts.parent.mkdir()
+    await install("files", fake(f"--starts={starts}"), read_write=[str(starts.parent)])
     before = await bare.tools()
     await app[keys.MCP_SERVERS].find("files").stop()
 
@@ -155,8 +156,9 @@ async def test_sessions_and_lists_survive_a_restart(
     fake: Any,
     tmp_path: Path,
 ) -> None:
-    starts = tmp_path / "starts"
-    await install("files", fake(f"--starts={starts}"))
+    starts = tmp_path / "shared" / "starts"
+    starts.parent.mkdir()
+    await install("files", fake(f"--starts={starts}"), read_write=[str(starts.parent)])
     session = await begin("lasting")
     tools = await session.tools()
     await client.close()
