@@ -4,6 +4,7 @@ import asyncio
 import contextlib
 import secrets
 import socket
+import struct
 from collections.abc import Awaitable, Callable
 from typing import Self
 
@@ -85,13 +86,13 @@ class Egress:
         async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
             task = asyncio.current_task()
             if task is None or len(self._tasks) >= MOST_CONNECTIONS:
-                writer.transport.abort()
+                reset(writer)
                 return
             self._keep(task)
             try:
                 await accept(reader, writer)
             except (RefusedError, OSError, EOFError, TimeoutError, ValueError):
-                writer.transport.abort()
+                reset(writer)
             finally:
                 writer.close()
 
@@ -192,6 +193,14 @@ async def serve_proxy(
         await splice((reader, writer), connection)
         return
     await writer.drain()
+
+
+def reset(writer: asyncio.StreamWriter) -> None:
+    """So that the program sees an error, and no tidy end."""
+    linger = struct.pack("ii", 1, 0)
+    with contextlib.suppress(OSError):
+        writer.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, linger)
+    writer.transport.abort()
 
 
 async def splice(one: Connection, other: Connection) -> None:

@@ -57,10 +57,10 @@ def policy(
     home = place.home(wish.name)
     program = _program(wish, search, user_home, home)
     shown = [Mount.same(path) for path in needed(program)]
-    granted = list(grants(wish, place))
+    uid, gid = child_ids(wish.name)
+    granted = list(grants(wish, place, uid))
     seen_home = inside_home or home
     mounts = _without_repetition([*shown, *granted, *_working_folder(wish, shown + granted, user_home)])
-    uid, gid = child_ids(wish.name)
     return Policy(
         command=(program.path, *wish.config.args),
         env=variables(wish, program, environment, seen_home, granted),
@@ -81,7 +81,7 @@ def needed(program: Program) -> list[str]:
     return [*program.needs, PACKAGE] if ours else list(program.needs)
 
 
-def grants(wish: Wish, place: Place) -> Iterable[Mount]:
+def grants(wish: Wish, place: Place, uid: int) -> Iterable[Mount]:
     for folders, is_writable in (
         (wish.permissions.read_only, False),
         (wish.permissions.read_write, True),
@@ -94,6 +94,7 @@ def grants(wish: Wish, place: Place) -> Iterable[Mount]:
                     f"The MCP server {wish.name} is granted {folder}, which does not exist", name=wish.name
                 )
             _refuse_own(wish, source, place)
+            _refuse_closed(wish, source, uid, place)
             yield Mount(source, os.path.normpath(path), is_writable)
             if source != os.path.normpath(path):
                 yield Mount(source, source, is_writable)
@@ -178,6 +179,19 @@ def _refuse_own(wish: Wish, source: str, place: Place) -> None:
         raise UpstreamUnavailable(
             f"The MCP server {wish.name} is granted {source}, which is the gateway's own: "
             "take it out of its permissions",
+            name=wish.name,
+        )
+
+
+def _refuse_closed(wish: Wish, source: str, uid: int, place: Place) -> None:
+    """Below a gateway that is root, a granted folder may be closed to the user that the child is."""
+    found = os.stat(source)
+    needed = stat.S_IROTH | (stat.S_IXOTH if stat.S_ISDIR(found.st_mode) else 0)
+    is_ours = is_within(source, os.path.realpath(place.data_dir))
+    if found.st_uid != uid and os.geteuid() == 0 and not is_ours and found.st_mode & needed != needed:
+        raise UpstreamUnavailable(
+            f"The MCP server {wish.name} is granted {source}, but runs as the user {uid}, who can not open "
+            f"it: let that user in (chmod o+rX, or chown {uid})",
             name=wish.name,
         )
 
