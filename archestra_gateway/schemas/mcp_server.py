@@ -7,13 +7,14 @@ from urllib.parse import urlsplit
 
 import attrs
 
+from archestra_gateway.schemas.oauth import Authorization, OAuthClient
 from archestra_gateway.schemas.permissions import Permissions
 
 NAME = re.compile(r"[A-Za-z0-9_-]{1,64}")
 VARIABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 HEADER = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
 
-State = Literal["stopped", "starting", "running", "crash_loop", "needs_authorization", "error"]
+State = Literal["stopped", "starting", "running", "crash_loop", "needs_authorization", "authorizing", "error"]
 
 
 def _is_name(instance: Any, attribute: "attrs.Attribute[str]", value: str) -> None:
@@ -81,6 +82,7 @@ class HttpConfig:
     transport: Literal["http"]
     url: str = attrs.field(validator=_is_url)
     headers: dict[str, str] = attrs.field(factory=dict, validator=_are_headers, repr=False)
+    oauth: OAuthClient | None = None
 
 
 ServerConfig = StdioConfig | HttpConfig
@@ -115,6 +117,7 @@ class McpServerStatus:
     tool_count: int | None
     sessions: int
     sandbox: str | None
+    authorization: Authorization | None
 
 
 @attrs.frozen(kw_only=True)

@@ -21,6 +21,7 @@ from archestra_gateway.schemas.mcp_server import (
     StdioConfig,
     UpdateMcpServer,
 )
+from archestra_gateway.schemas.oauth import OAuthClient
 from archestra_gateway.schemas.permissions import Denials, Learned, Permissions
 from archestra_gateway.services.mcp_server_permissions import forget_home, from_row, learned
 from archestra_gateway.services.mcp_server_secrets import masked, named_values, secrets, unmasked
@@ -128,6 +129,7 @@ class McpServers:
         known = self._known.pop(name)
         known.server.is_enabled = False
         await known.server.stop()
+        await known.server.authorization.forget()
         await forget_home(self._pool.sandbox, name)
         self._redactor.forget(owner(name))
         self._tell()
@@ -202,6 +204,8 @@ class McpServers:
                 known.unreadable = None
         known.updated_at = now
         self._redactor.replace(owner(server.name), {*secrets(config), *secrets(server.config)})
+        if _url(config) != _url(server.config):
+            await server.authorization.forget()
         await server.change(config, permissions, is_enabled=enabled)
         self._redactor.replace(owner(server.name), secrets(config))
         self._tell()
@@ -274,7 +278,15 @@ def _row(
 
 
 def _config(stored: dict[str, Any]) -> ServerConfig:
-    return HttpConfig(**stored) if stored["transport"] == "http" else StdioConfig(**stored)
+    if stored["transport"] != "http":
+        return StdioConfig(**stored)
+    oauth = stored.get("oauth")
+    return HttpConfig(**{**stored, "oauth": OAuthClient(**oauth) if oauth else None})
+
+
+def _url(config: ServerConfig) -> str | None:
+    """What a login is bound to."""
+    return config.url if isinstance(config, HttpConfig) else None
 
 
 def _not_found(name: str) -> NotFound:

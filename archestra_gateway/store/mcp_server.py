@@ -25,6 +25,11 @@ SET server_config = :server_config, permissions = :permissions, enabled = :enabl
 WHERE name = :name
 """
 
+EXISTS = """
+SELECT 1 FROM mcp_server
+WHERE name = :name
+"""
+
 DELETE = """
 DELETE FROM mcp_server
 WHERE name = :name
@@ -52,6 +57,10 @@ async def list_all(db: aiosqlite.Connection) -> list[Row]:
         )
         for row in await fetch_all(db, LIST)
     ]
+
+
+async def exists(db: aiosqlite.Connection, name: str) -> bool:
+    return bool(await fetch_all(db, EXISTS, {"name": name}))
 
 
 async def insert(db: aiosqlite.Connection, row: Row) -> bool:

@@ -50,6 +50,7 @@ async def test_a_server_is_created_and_shown(client: TestClient, install: Any, f
         "tool_count": None,
         "sessions": 0,
         "sandbox": None,
+        "authorization": None,
     }
 
 
