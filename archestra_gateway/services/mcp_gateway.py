@@ -48,11 +48,10 @@ class Arrival:
     may_administer: bool
 
 
-@attrs.define(eq=False)
+@attrs.frozen(eq=False)
 class McpGateway:
     """Made by `open_mcp_gateway`."""
 
-    _catalogue: Catalogue
     _methods: Methods
     _sessions: Sessions
     _listens: set[Listen] = attrs.field(factory=set)
@@ -204,7 +203,7 @@ class McpGateway:
 async def open_mcp_gateway(
     catalogue: Catalogue, methods: Methods, sessions: Sessions
 ) -> AsyncIterator[McpGateway]:
-    gateway = McpGateway(catalogue, methods, sessions)
+    gateway = McpGateway(methods, sessions)
     catalogue.listener = gateway.hear_news
     sweeper = asyncio.create_task(sessions.sweep_for_ever())
     try:
