@@ -12,10 +12,13 @@ from archestra_gateway.client_configs.backups import Backups
 from archestra_gateway.client_configs.machine import this_machine
 from archestra_gateway.config import Config
 from archestra_gateway.log import Redactor
+from archestra_gateway.sandbox.confine import Sandbox
+from archestra_gateway.sandbox.grants import Place
 from archestra_gateway.services.agent import open_agent
 from archestra_gateway.services.agent_model import Models
 from archestra_gateway.services.agent_tool import Toolbox
 from archestra_gateway.services.chat import Chats
+from archestra_gateway.services.event import Events
 from archestra_gateway.services.external_mcp_client import ExternalMcpClients
 from archestra_gateway.services.external_mcp_client_file import ClientFiles
 from archestra_gateway.services.external_mcp_client_row import Gateway, bridge_program
@@ -26,11 +29,14 @@ from archestra_gateway.services.mcp_context import Contexts
 from archestra_gateway.services.mcp_gateway import open_mcp_gateway
 from archestra_gateway.services.mcp_gateway_methods import Methods
 from archestra_gateway.services.mcp_gateway_sessions import Sessions
+from archestra_gateway.services.mcp_gateway_views import Views
 from archestra_gateway.services.mcp_own import Own
 from archestra_gateway.services.mcp_proxy import open_mcp_proxy
 from archestra_gateway.services.mcp_request_log import RequestLog
 from archestra_gateway.services.mcp_server import McpServers
 from archestra_gateway.services.mcp_server_tools import McpServerTools
+from archestra_gateway.services.oauth import open_oauth
+from archestra_gateway.services.oauth_credential import Credentials
 from archestra_gateway.services.plain_secrets import seal_plain_secrets
 from archestra_gateway.services.secret import Secrets
 from archestra_gateway.services.status import StatusReport
@@ -53,13 +59,14 @@ def create_app(config: Config, environment: Mapping[str, str]) -> web.Applicatio
     app[ENVIRONMENT] = environment
     app[keys.REDACTOR] = Redactor()
     app[keys.STOPPING] = asyncio.Event()
+    app[keys.EVENTS] = Events()
     app[keys.OPENAPI] = lambda: _openapi(config.server.url)
     route.install(app, router.ROUTES)
     guard.install(app)
     cors.install(app)
     app.on_shutdown.append(_end_streams)
     app.cleanup_ctx.extend(
-        [_token, _database, _vault, _request_log, _mcp, _mcp_gateway, _clients, _llm, _agent]
+        [_token, _database, _vault, _request_log, _oauth, _mcp, _mcp_gateway, _clients, _llm, _agent]
     )
     return app
 
@@ -112,14 +119,27 @@ async def _request_log(app: web.Application) -> AsyncIterator[None]:
 
 
 @asynccontextmanager
+async def _oauth(app: web.Application) -> AsyncIterator[None]:
+    config = app[keys.CONFIG]
+    credentials = Credentials(app[keys.DATABASE], app[keys.VAULT], app[keys.REDACTOR])
+    redirect_uri = f"{config.server.url}/oauth/callback"
+    async with open_oauth(credentials, config.oauth, app[keys.EVENTS], redirect_uri) as app[keys.OAUTH]:
+        yield
+
+
+@asynccontextmanager
 async def _mcp(app: web.Application) -> AsyncIterator[None]:
     config, redactor = app[keys.CONFIG], app[keys.REDACTOR]
-    async with open_pool(config.mcp, app[ENVIRONMENT], redactor.text) as pool:
+    sandbox = Sandbox(Place(config.server.data_dir), config.server.port)
+    async with open_pool(config.mcp, app[ENVIRONMENT], redactor.text, sandbox) as pool:
         app[keys.POOL] = pool
+        pool.authorize = app[keys.OAUTH].account
+        app[keys.STATUS].sections["sandbox"] = sandbox.describe
         files = config.server.data_dir / "files"
         servers = app[keys.MCP_SERVERS] = await McpServers.load(
             app[keys.DATABASE], app[keys.VAULT], app[keys.SECRETS], redactor, pool, files
         )
+        await app[keys.OAUTH].load([server.name for server in servers.list_all()])
         async with open_mcp_proxy(servers) as app[keys.MCP_PROXY]:
             yield
 
@@ -131,7 +151,8 @@ async def _mcp_gateway(app: web.Application) -> AsyncIterator[None]:
     async with open_catalogue(database, servers, config.list_timeout) as catalogue:
         is_plain = config.tool_names == "plain"
         app[keys.MCP_SERVER_TOOLS] = McpServerTools(catalogue, app[keys.REQUEST_LOG], is_plain)
-        methods, sessions = Methods(catalogue, own, config), Sessions(database, config.max_sessions)
+        methods = Methods(catalogue, own, Views(catalogue, is_plain), config.tool_list == "progressive")
+        sessions = Sessions(database, config.max_sessions)
         async with open_mcp_gateway(catalogue, methods, sessions) as gateway:
             app[keys.MCP_GATEWAY] = gateway
             app[keys.STATUS].sections["mcp"] = gateway.counts

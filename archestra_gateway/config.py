@@ -176,6 +176,20 @@ class AgentConfig:
 
 
 @attrs.frozen
+class OAuthConfig:
+    client_metadata_url: str = setting(
+        "",
+        "Where the gateway's client metadata (GET /oauth/client.json) are published, if anywhere (https).",
+        is_url,
+    )
+    private_hosts: tuple[str, ...] = setting(
+        (), "Hosts of logins whose addresses may be private: a company's own.", each(is_host)
+    )
+    login_timeout: float = setting(600.0, "Seconds that a person has to finish a login.", SECONDS)
+    timeout: float = setting(15.0, "Seconds that an authorization server has for one answer.", SECONDS)
+
+
+@attrs.frozen
 class RequestLogConfig:
     enabled: bool = setting(True, "Write MCP and LLM calls to the request log.")
     max_body: int = setting(64 * 1024, "Bytes of each body that are kept; 0 keeps none.", BYTES)
@@ -202,5 +216,6 @@ class Config:
     mcp: McpConfig = attrs.field(factory=McpConfig)
     llm: LlmConfig = attrs.field(factory=LlmConfig)
     agent: AgentConfig = attrs.field(factory=AgentConfig)
+    oauth: OAuthConfig = attrs.field(factory=OAuthConfig)
     request_log: RequestLogConfig = attrs.field(factory=RequestLogConfig)
     log: LogConfig = attrs.field(factory=LogConfig)

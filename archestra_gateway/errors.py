@@ -96,5 +96,11 @@ class UpstreamUnavailable(GatewayError):
     code = "UPSTREAM_UNAVAILABLE"
 
 
+class AuthorizationNeeded(UpstreamUnavailable):
+    """The other side wants a login that only a person can give; `start` in the details begins it."""
+
+    code = "UPSTREAM_AUTHORIZATION_NEEDED"
+
+
 class UpstreamTimeout(GatewayError):
     code = "UPSTREAM_TIMEOUT"

@@ -9,6 +9,7 @@ from archestra_gateway.config import Config
 from archestra_gateway.log import Redactor
 from archestra_gateway.services.agent import Agent
 from archestra_gateway.services.chat import Chats
+from archestra_gateway.services.event import Events
 from archestra_gateway.services.external_mcp_client import ExternalMcpClients
 from archestra_gateway.services.external_mcp_client_file import ClientFiles
 from archestra_gateway.services.llm import Llm
@@ -18,6 +19,7 @@ from archestra_gateway.services.mcp_proxy import McpProxy
 from archestra_gateway.services.mcp_request_log import RequestLog
 from archestra_gateway.services.mcp_server import McpServers
 from archestra_gateway.services.mcp_server_tools import McpServerTools
+from archestra_gateway.services.oauth import OAuth
 from archestra_gateway.services.secret import Secrets
 from archestra_gateway.services.status import StatusReport
 from archestra_gateway.services.vault import Vault
@@ -35,6 +37,8 @@ DATABASE = web.AppKey("DATABASE", Database)
 POOL = web.AppKey("POOL", Pool)
 VAULT = web.AppKey("VAULT", Vault)
 SECRETS = web.AppKey("SECRETS", Secrets)
+EVENTS = web.AppKey("EVENTS", Events)
+OAUTH = web.AppKey("OAUTH", OAuth)
 STATUS = web.AppKey("STATUS", StatusReport)
 REQUEST_LOG = web.AppKey("REQUEST_LOG", RequestLog)
 MCP_SERVERS = web.AppKey("MCP_SERVERS", McpServers)

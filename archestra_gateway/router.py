@@ -5,6 +5,7 @@ from archestra_gateway.handlers import (
     agent_permission,
     chat,
     docs,
+    event,
     external_mcp_client,
     llm,
     llm_provider,
@@ -12,6 +13,7 @@ from archestra_gateway.handlers import (
     mcp_proxy,
     mcp_request_log,
     mcp_server,
+    oauth,
     secret,
     status,
 )
@@ -59,6 +61,8 @@ from archestra_gateway.schemas.mcp_server import (
     ServerTools,
     UpdateMcpServer,
 )
+from archestra_gateway.schemas.oauth import ClientMetadata, StartedOAuth, StartOAuth
+from archestra_gateway.schemas.permissions import Denials, Learned
 from archestra_gateway.schemas.secret import CreateSecret, RotatedKey, Secret, UpdateSecret
 from archestra_gateway.schemas.status import Health, Status
 from archestra_gateway.web.route import Route
@@ -93,8 +97,17 @@ ROUTES: tuple[Route, ...] = (
     Route("PUT", f"{SERVER}/tools", mcp_server.allow_tools, "mcp_server.allow_tools",
           "Choose which of a server's tools /mcp offers", takes=AllowTools, gives=ServerTools,
           administration=True),
+    Route("POST", "/api/mcp_server/start_oauth", oauth.start, "mcp_server.start_oauth",
+          "Begin a login at a remote MCP server", takes=StartOAuth, gives=StartedOAuth, administration=True),
+    Route("POST", f"{SERVER}/log_out", oauth.log_out, "mcp_server.log_out",
+          "Forget a login, and revoke it where that is offered", gives=McpServer, administration=True),
     Route("GET", f"{SERVER}/tools", mcp_server.tools, "mcp_server.tools", "List a server's tools",
           gives=ServerTools),
+    Route("GET", f"{SERVER}/denials", mcp_server.denials, "mcp_server.denials",
+          "List what a server was refused, with the grant that would allow it", gives=Denials),
+    Route("POST", f"{SERVER}/learn", mcp_server.learn, "mcp_server.learn",
+          "Run a server once, refuse what it is not granted, and propose its permissions", gives=Learned,
+          administration=True),
     Route("GET", f"{SERVER}/logs", mcp_server.logs, "mcp_server.logs", "Read what a server wrote to stderr",
           query=FollowLogs, gives=ServerLogs),
     #
@@ -196,6 +209,13 @@ ROUTES: tuple[Route, ...] = (
           status=204, carrier="jsonrpc"),
     Route("*", "/llm/{provider}/{path:.*}", llm.relay, "llm.relay", "Pass a request on to an LLM provider",
           carrier="llm"),
+    #
+    Route("GET", "/oauth/callback", oauth.callback, "oauth.callback",
+          "Take the redirect that ends a login", media_type="text/html"),
+    Route("GET", "/oauth/client.json", oauth.client_metadata, "oauth.client_metadata",
+          "Describe the gateway to authorization servers", gives=ClientMetadata),
+    Route("GET", "/api/events", event.stream, "event.stream", "Watch what happens",
+          media_type="text/event-stream"),
     #
     Route("GET", "/healthz", status.health, "status.health", "Tell that the gateway runs", gives=Health),
     Route("GET", "/readyz", status.ready, "status.ready", "Tell that it can serve", gives=Health),

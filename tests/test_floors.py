@@ -19,7 +19,7 @@ FLOORS = (
     {"web"},
     {"keys"},
     {"services"},
-    {"store", "upstreams", "sandbox", "providers", "protocol", "agent", "client_configs"},
+    {"store", "upstreams", "sandbox", "providers", "protocol", "oauth", "agent", "client_configs"},
     {"schemas", "config_sources", "settings", "config", "config_check", "log"},
     {"errors", "timestamp", "builtin", ""},
 )

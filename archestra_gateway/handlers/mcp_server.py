@@ -65,6 +65,14 @@ async def allow_tools(request: web.Request) -> web.StreamResponse:
     return envelope.json(await tools.list_all(name))
 
 
+async def denials(request: web.Request) -> web.StreamResponse:
+    return envelope.json(attrs.asdict(request.app[keys.MCP_SERVERS].denials(request.match_info["name"])))
+
+
+async def learn(request: web.Request) -> web.StreamResponse:
+    return envelope.json(attrs.asdict(await request.app[keys.MCP_SERVERS].learn(request.match_info["name"])))
+
+
 async def logs(request: web.Request) -> web.StreamResponse:
     """The last lines of stderr; with `?follow=1` a stream of them and of those that come."""
     servers = request.app[keys.MCP_SERVERS]

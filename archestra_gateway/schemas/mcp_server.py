@@ -7,11 +7,14 @@ from urllib.parse import urlsplit
 
 import attrs
 
+from archestra_gateway.schemas.oauth import Authorization, OAuthClient
+from archestra_gateway.schemas.permissions import Permissions
+
 NAME = re.compile(r"[A-Za-z0-9_-]{1,64}")
 VARIABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 HEADER = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
 
-State = Literal["stopped", "starting", "running", "crash_loop", "needs_authorization", "error"]
+State = Literal["stopped", "starting", "running", "crash_loop", "needs_authorization", "authorizing", "error"]
 
 
 def _is_name(instance: Any, attribute: "attrs.Attribute[str]", value: str) -> None:
@@ -79,6 +82,7 @@ class HttpConfig:
     transport: Literal["http"]
     url: str = attrs.field(validator=_is_url)
     headers: dict[str, str] = attrs.field(factory=dict, validator=_are_headers, repr=False)
+    oauth: OAuthClient | None = None
 
 
 ServerConfig = StdioConfig | HttpConfig
@@ -88,6 +92,7 @@ ServerConfig = StdioConfig | HttpConfig
 class CreateMcpServer:
     name: str = attrs.field(validator=_is_name)
     server_config: ServerConfig
+    permissions: Permissions = attrs.field(factory=Permissions)
     enabled: bool = True
 
 
@@ -96,6 +101,7 @@ class UpdateMcpServer:
     """What is left out stays as it is; a masked value that is sent back keeps the old one."""
 
     server_config: ServerConfig | None = None
+    permissions: Permissions | None = None
     enabled: bool | None = None
 
 
@@ -111,12 +117,14 @@ class McpServerStatus:
     tool_count: int | None
     sessions: int
     sandbox: str | None
+    authorization: Authorization | None
 
 
 @attrs.frozen(kw_only=True)
 class McpServer:
     name: str
     server_config: ServerConfig
+    permissions: Permissions
     enabled: bool
     status: McpServerStatus
     created_at: str

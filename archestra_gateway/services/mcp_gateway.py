@@ -16,8 +16,9 @@ from archestra_gateway.protocol.jsonrpc import Message
 from archestra_gateway.protocol.modern import Headers
 from archestra_gateway.protocol.parameter_headers import Values
 from archestra_gateway.services.mcp_catalogue import Catalogue
+from archestra_gateway.services.mcp_gateway_caller import Caller, no_such_method
 from archestra_gateway.services.mcp_gateway_listen import Listen
-from archestra_gateway.services.mcp_gateway_methods import CAPABILITIES, Caller, Methods, no_such_method
+from archestra_gateway.services.mcp_gateway_methods import CAPABILITIES, Methods
 from archestra_gateway.services.mcp_gateway_session import GatewaySession
 from archestra_gateway.services.mcp_gateway_sessions import Sessions, named
 from archestra_gateway.services.mcp_own import NAME
@@ -47,11 +48,10 @@ class Arrival:
     may_administer: bool
 
 
-@attrs.define(eq=False)
+@attrs.frozen(eq=False)
 class McpGateway:
     """Made by `open_mcp_gateway`."""
 
-    _catalogue: Catalogue
     _methods: Methods
     _sessions: Sessions
     _listens: set[Listen] = attrs.field(factory=set)
@@ -203,7 +203,7 @@ class McpGateway:
 async def open_mcp_gateway(
     catalogue: Catalogue, methods: Methods, sessions: Sessions
 ) -> AsyncIterator[McpGateway]:
-    gateway = McpGateway(catalogue, methods, sessions)
+    gateway = McpGateway(methods, sessions)
     catalogue.listener = gateway.hear_news
     sweeper = asyncio.create_task(sessions.sweep_for_ever())
     try:

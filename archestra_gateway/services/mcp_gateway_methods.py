@@ -5,9 +5,7 @@ from collections.abc import Awaitable, Callable, Mapping
 from typing import Any
 
 import attrs
-from msgspec import Raw
 
-from archestra_gateway.config import McpConfig
 from archestra_gateway.errors import GatewayError, NotFound
 from archestra_gateway.protocol import jsonrpc, mcp, modern, parameter_headers
 from archestra_gateway.protocol.jsonrpc import Message
@@ -16,15 +14,22 @@ from archestra_gateway.services import mcp_own_prompts as own_prompts
 from archestra_gateway.services import mcp_own_resources as own_resources
 from archestra_gateway.services import mcp_own_tools as own_tools
 from archestra_gateway.services.mcp_catalogue import Catalogue
-from archestra_gateway.services.mcp_gateway_session import GatewaySession
+from archestra_gateway.services.mcp_gateway_caller import (
+    Caller,
+    no_such_method,
+    no_such_resource,
+    result,
+    text,
+    unwrapped,
+    with_parameter,
+)
+from archestra_gateway.services.mcp_gateway_views import Views
 from archestra_gateway.services.mcp_own import NAME, Own, Tool, Visit
-from archestra_gateway.services.mcp_request_log import Entry
-from archestra_gateway.services.mcp_view import Target, View, Visibility, view
-from archestra_gateway.upstreams.dialogue import Call, Listener
+from archestra_gateway.services.mcp_view import Target, View, Visibility
+from archestra_gateway.upstreams.dialogue import Call
 
 log = logging.getLogger(__name__)
 
-RESOURCE_NOT_FOUND = -32002
 UNAVAILABLE = "archestra/unavailable_servers"
 """In a list's `_meta`: which servers it lacks, and why."""
 
@@ -43,26 +48,11 @@ LONGEST_INSTRUCTIONS = 2000
 
 
 @attrs.frozen(eq=False)
-class Caller:
-    """Who calls; without a `session` nobody is there to answer a server's questions.
-
-    `parameters` are the headers `Mcp-Param-*`; None in the eras that do not know them.
-    """
-
-    visibility: Visibility
-    may_administer: bool
-    entry: Entry
-    listener: Listener | None
-    session: GatewaySession | None = None
-    parameters: parameter_headers.Values | None = None
-
-
-@attrs.frozen(eq=False)
 class Methods:
     _catalogue: Catalogue
     _own: Own
-    _config: McpConfig
-    _views: dict[tuple[int, Visibility], View] = attrs.field(factory=dict)
+    _views: Views
+    _is_progressive: bool
 
     async def answer(self, caller: Caller, message: Message) -> Message:
         """What goes wrong is an answer too: an HTTP status would say that the session is broken."""
@@ -77,36 +67,36 @@ class Methods:
 
     def instructions(self, visibility: Visibility) -> str:
         """Ours, and those of the servers that are known."""
-        theirs = self._view(visibility).instructions
+        theirs = self._views.of(visibility).instructions
         parts = [f"# {name}\n\n{text[:LONGEST_INSTRUCTIONS]}" for name, text in theirs.items()]
         return "\n\n".join([INSTRUCTIONS, *parts])
 
     async def list_tools(self, caller: Caller, message: Message) -> Message:
         visit, meta = await self._visit_all(caller)
-        if self._config.tool_list == "progressive":
-            return _result(message, {"tools": own_tools.listed(own_tools.PROGRESSIVE, visit), **meta})
+        if self._is_progressive:
+            return result(message, {"tools": own_tools.listed(own_tools.PROGRESSIVE, visit), **meta})
         mine = own_tools.listed(own_tools.TOOLS, visit)
-        return _result(message, {"tools": [*mine, *visit.view.lists["tools"]], **meta})
+        return result(message, {"tools": [*mine, *visit.view.lists["tools"]], **meta})
 
     async def list_prompts(self, caller: Caller, message: Message) -> Message:
         visit, meta = await self._visit_all(caller)
         prompts = [*own_prompts.listed(visit), *visit.view.lists["prompts"]]
-        return _result(message, {"prompts": prompts, **meta})
+        return result(message, {"prompts": prompts, **meta})
 
     async def list_resources(self, caller: Caller, message: Message) -> Message:
         visit, meta = await self._visit_all(caller)
         resources = [*own_resources.listed(visit), *visit.view.lists["resources"]]
-        return _result(message, {"resources": resources, **meta})
+        return result(message, {"resources": resources, **meta})
 
     async def list_templates(self, caller: Caller, message: Message) -> Message:
         visit, meta = await self._visit_all(caller)
         templates = [*own_resources.TEMPLATES, *visit.view.lists["resourceTemplates"]]
-        return _result(message, {"resourceTemplates": templates, **meta})
+        return result(message, {"resourceTemplates": templates, **meta})
 
     async def call_tool(self, caller: Caller, message: Message) -> Message:
         name = mcp.tool_name(message.get("params"))
         if name == own_tools.CALL_TOOL.name:
-            message = _unwrapped(message)
+            message = unwrapped(message)
             name = mcp.tool_name(message.get("params"))
         caller.entry.tool_name = name
         if name in own_tools.NAMES:
@@ -118,7 +108,7 @@ class Methods:
         if caller.parameters is not None and b"x-mcp-header" in bytes(target.item.text):
             arguments = mcp.member(message.get("params"), "arguments")
             parameter_headers.check(target.item.value().get("inputSchema"), arguments, caller.parameters)
-        return await self._ask(caller, target.server, _with(message, "name", target.item.name))
+        return await self._ask(caller, target.server, with_parameter(message, "name", target.item.name))
 
     async def get_prompt(self, caller: Caller, message: Message) -> Message:
         name = mcp.tool_name(message.get("params"))
@@ -126,35 +116,35 @@ class Methods:
             arguments = mcp.member(message.get("params"), "arguments") or {}
             prompt = await own_prompts.get(self._own, self._visit(caller), name, arguments)
             if prompt is not None:
-                return _result(message, prompt)
+                return result(message, prompt)
         target = await self._find(caller, lambda view: view.prompts, name)
         if target is None:
             raise InvalidParams(f"There is no prompt named {name}", name=name)
-        return await self._ask(caller, target.server, _with(message, "name", target.item.name))
+        return await self._ask(caller, target.server, with_parameter(message, "name", target.item.name))
 
     async def read_resource(self, caller: Caller, message: Message) -> Message:
-        uri = _text(message, "uri")
+        uri = text(message, "uri")
         try:
             mine = await own_resources.read(self._own, self._visit(caller), uri)
         except NotFound:
-            return _no_such_resource(message, uri)
+            return no_such_resource(message, uri)
         if mine is not None:
-            return _result(message, mine)
+            return result(message, mine)
         return await self._ask_owner(caller, message, uri)
 
     async def subscribe(self, caller: Caller, message: Message) -> Message:
         if caller.session is None:
             raise InvalidParams("A subscription belongs to a session: `initialize` first")
-        uri = _text(message, "uri")
+        uri = text(message, "uri")
         answer = await self._ask_owner(caller, message, uri)
         if "result" in answer:
             caller.session.subscriptions.add(uri)
         return answer
 
     async def unsubscribe(self, caller: Caller, message: Message) -> Message:
-        uri = _text(message, "uri")
+        uri = text(message, "uri")
         if caller.session is None or uri not in caller.session.subscriptions:
-            return _result(message, {})
+            return result(message, {})
         caller.session.subscriptions.discard(uri)
         return await self._ask_owner(caller, message, uri)
 
@@ -166,20 +156,20 @@ class Methods:
             target = await self._find(caller, lambda view: view.prompts, name)
             if target is not None:
                 renamed = {**reference, "name": target.item.name}
-                return await self._ask(caller, target.server, _with(message, "ref", renamed))
+                return await self._ask(caller, target.server, with_parameter(message, "ref", renamed))
         else:
             target = await self._find(caller, lambda view: view.templates, reference.get("uri"))
             if target is not None:
                 return await self._ask(caller, target.server, message)
-        return _result(message, {"completion": {"values": self._complete_own(caller, message, reference)}})
+        return result(message, {"completion": {"values": self._complete_own(caller, message, reference)}})
 
     async def set_level(self, caller: Caller, message: Message) -> Message:
         if caller.session is not None:
-            await caller.session.set_level(jsonrpc.raw(_text(message, "level")))
-        return _result(message, {})
+            await caller.session.set_level(jsonrpc.raw(text(message, "level")))
+        return result(message, {})
 
     async def ping(self, caller: Caller, message: Message) -> Message:
-        return _result(message, {})
+        return result(message, {})
 
     async def discover(self, caller: Caller, message: Message) -> Message:
         said = {
@@ -187,11 +177,11 @@ class Methods:
             "capabilities": CAPABILITIES,
             "instructions": self.instructions(caller.visibility),
         }
-        return _result(message, said)
+        return result(message, said)
 
     async def watch_resource(self, visibility: Visibility, uri: str) -> None:
         """Ask its server to tell when it changes, for clients without a session."""
-        for owner in self._view(visibility).owners(uri):
+        for owner in self._views.of(visibility).owners(uri):
             upstream = await self._own.servers.find(owner).shared()
             asked = Call(jsonrpc.request(0, "resources/subscribe", {"uri": uri}), is_own=True)
             if "result" in await upstream.call(asked):
@@ -203,8 +193,8 @@ class Methods:
             value = await tool.call(self._own, self._visit(caller), arguments)
         except GatewayError as error:
             caller.entry.error_message = error.message
-            return _result(message, own_tools.failure(error.message))
-        return _result(message, own_tools.result(value))
+            return result(message, own_tools.failure(error.message))
+        return result(message, own_tools.result(value))
 
     async def _ask(self, caller: Caller, name: str, message: Message) -> Message:
         """Of the session's own conversation with the server, or of the one that all share."""
@@ -218,7 +208,7 @@ class Methods:
 
     async def _ask_owner(self, caller: Caller, message: Message, uri: str) -> Message:
         """Of whoever may have the resource, until one has it."""
-        owners = self._view(caller.visibility).owners(uri)
+        owners = self._views.of(caller.visibility).owners(uri)
         if not owners:
             visit, _ = await self._visit_all(caller)
             owners = visit.view.owners(uri)
@@ -226,7 +216,7 @@ class Methods:
             answer = await self._ask(caller, owner, message)
             if "result" in answer:
                 return answer
-        return _no_such_resource(message, uri)
+        return no_such_resource(message, uri)
 
     async def _find(
         self, caller: Caller, of: Callable[[View], Mapping[str, Target]], name: Any
@@ -234,7 +224,7 @@ class Methods:
         """Among what is known; servers are asked only when it is not there."""
         if not isinstance(name, str):
             return None
-        target = of(self._view(caller.visibility)).get(name)
+        target = of(self._views.of(caller.visibility)).get(name)
         if target is None:
             visit, _ = await self._visit_all(caller)
             target = of(visit.view).get(name)
@@ -248,21 +238,7 @@ class Methods:
 
     def _visit(self, caller: Caller) -> Visit:
         client = caller.visibility.client or caller.entry.client_info.get("client_name") or "default"
-        return Visit(client, caller.visibility, self._view(caller.visibility), caller.may_administer)
-
-    def _view(self, visibility: Visibility) -> View:
-        key = self._catalogue.version, visibility
-        if key not in self._views:
-            for stale in [old for old in self._views if old[0] != key[0]]:
-                del self._views[stale]
-            self._views[key] = view(
-                self._catalogue.now(),
-                self._catalogue.filters,
-                visibility,
-                is_plain=self._config.tool_names == "plain",
-                taken=own_tools.NAMES | own_prompts.NAMES,
-            )
-        return self._views[key]
+        return Visit(client, caller.visibility, self._views.of(caller.visibility), caller.may_administer)
 
     def _complete_own(self, caller: Caller, message: Message, reference: Mapping[str, Any]) -> list[str]:
         """Names of servers, which is all that our own prompts and templates ask for."""
@@ -293,39 +269,3 @@ _METHODS: Mapping[str, Method] = {
     "logging/setLevel": Methods.set_level,
     modern.DISCOVER: Methods.discover,
 }
-
-
-def no_such_method(message: Message) -> Message:
-    refusal = f"There is no method {mcp.method(message)} here"
-    return jsonrpc.error(message.get("id"), jsonrpc.METHOD_NOT_FOUND, refusal)
-
-
-def _no_such_resource(message: Message, uri: str) -> Message:
-    return jsonrpc.error(message.get("id"), RESOURCE_NOT_FOUND, "Resource not found", {"uri": uri})
-
-
-def _result(message: Message, outcome: Any) -> Message:
-    return jsonrpc.result(message.get("id"), outcome)
-
-
-def _with(message: Message, name: str, value: Any) -> Message:
-    return {**message, "params": mcp.with_member(message.get("params"), name, jsonrpc.raw(value))}
-
-
-def _text(message: Message, name: str) -> str:
-    """A parameter that must be a text. Raises InvalidParams."""
-    value = mcp.member(message.get("params"), name)
-    if not isinstance(value, str):
-        raise InvalidParams(f"`params.{name}` must be a text")
-    return value
-
-
-def _unwrapped(message: Message) -> Message:
-    """The call that `call_tool` was called for. Raises InvalidParams."""
-    inner = mcp.members(mcp.members(message.get("params")).get("arguments"))
-    name = jsonrpc.value(inner.get("name"))
-    if not isinstance(name, str) or name == own_tools.CALL_TOOL.name:
-        raise InvalidParams("call_tool needs the `name` of the tool to call, and its `arguments`")
-    params = mcp.with_member(message.get("params"), "name", jsonrpc.raw(name))
-    arguments = inner.get("arguments", Raw(b"{}"))
-    return {**message, "params": mcp.with_member(params, "arguments", arguments)}

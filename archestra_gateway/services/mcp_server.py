@@ -21,6 +21,9 @@ from archestra_gateway.schemas.mcp_server import (
     StdioConfig,
     UpdateMcpServer,
 )
+from archestra_gateway.schemas.oauth import OAuthClient
+from archestra_gateway.schemas.permissions import Denials, Learned, Permissions
+from archestra_gateway.services.mcp_server_permissions import forget_home, from_row, learned
 from archestra_gateway.services.mcp_server_secrets import masked, named_values, secrets, unmasked
 from archestra_gateway.services.mcp_server_values import keep, owner, restored, with_values, without_values
 from archestra_gateway.services.secret import Secrets, references
@@ -96,7 +99,8 @@ class McpServers:
     async def create(self, wanted: CreateMcpServer) -> McpServer:
         """Raises Conflict when the name is taken."""
         now = timestamp.now()
-        row = _row(wanted.name, unmasked(wanted.server_config, None), wanted.enabled, now, now)
+        config = unmasked(wanted.server_config, None)
+        row = _row(wanted.name, config, wanted.permissions, wanted.enabled, now, now)
         async with self._database.transaction() as db:
             if not await store.insert(db, without_values(row)):
                 raise Conflict(f"There is an MCP server named {wanted.name} already", name=wanted.name)
@@ -106,7 +110,7 @@ class McpServers:
         return shown
 
     async def update(self, name: str, wanted: UpdateMcpServer) -> McpServer:
-        """A server that runs is restarted when its configuration changes."""
+        """A server that runs is restarted when its configuration or a permission changes."""
         known = self._get(name)
         server = known.server
         config, enabled = server.config, server.is_enabled
@@ -114,7 +118,7 @@ class McpServers:
             config = unmasked(wanted.server_config, server.config)
         if wanted.enabled is not None:
             enabled = wanted.enabled
-        await self._save(known, config, enabled)
+        await self._save(known, config, wanted.permissions or server.permissions, enabled)
         return _shown(known)
 
     async def delete(self, name: str) -> None:
@@ -125,20 +129,22 @@ class McpServers:
         known = self._known.pop(name)
         known.server.is_enabled = False
         await known.server.stop()
+        await known.server.authorization.forget()
+        await forget_home(self._pool.sandbox, name)
         self._redactor.forget(owner(name))
         self._tell()
 
     async def start(self, name: str) -> McpServer:
         """Raises what keeps it from starting."""
         known = self._get(name)
-        await self._save(known, known.server.config, enabled=True)
+        await self._save(known, known.server.config, known.server.permissions, enabled=True)
         await known.server.start()
         return _shown(known)
 
     async def stop(self, name: str) -> McpServer:
         """It stays stopped, for calls too, until somebody starts it."""
         known = self._get(name)
-        await self._save(known, known.server.config, enabled=False)
+        await self._save(known, known.server.config, known.server.permissions, enabled=False)
         return _shown(known)
 
     async def restart(self, name: str) -> McpServer:
@@ -150,7 +156,14 @@ class McpServers:
         for known in list(self._known.values()):
             server = known.server
             if any(name in references(value) for value in named_values(server.config).values()):
-                await server.change(server.config, is_enabled=server.is_enabled)
+                await server.change(server.config, server.permissions, is_enabled=server.is_enabled)
+
+    def denials(self, name: str) -> Denials:
+        return Denials(denials=self.find(name).denials.shown())
+
+    async def learn(self, name: str) -> Learned:
+        """Run it once behind a gate that takes notes, and propose what would have been enough."""
+        return await learned(self.find(name))
 
     async def tools(self, name: str) -> list[dict[str, Any]]:
         return await self.find(name).tools()
@@ -175,12 +188,14 @@ class McpServers:
             raise _not_found(name)
         return known
 
-    async def _save(self, known: Known, config: ServerConfig, enabled: bool) -> None:
+    async def _save(
+        self, known: Known, config: ServerConfig, permissions: Permissions, enabled: bool
+    ) -> None:
         server = known.server
-        if (config, enabled) == (server.config, server.is_enabled):
+        if (config, permissions, enabled) == (server.config, server.permissions, server.is_enabled):
             return
         now = timestamp.now()
-        row = _row(server.name, config, enabled, known.created_at, now)
+        row = _row(server.name, config, permissions, enabled, known.created_at, now)
         async with self._database.transaction() as db:
             if not await store.update(db, without_values(row)):
                 raise _not_found(server.name)
@@ -189,7 +204,9 @@ class McpServers:
                 known.unreadable = None
         known.updated_at = now
         self._redactor.replace(owner(server.name), {*secrets(config), *secrets(server.config)})
-        await server.change(config, is_enabled=enabled)
+        if _url(config) != _url(server.config):
+            await server.authorization.forget()
+        await server.change(config, permissions, is_enabled=enabled)
         self._redactor.replace(owner(server.name), secrets(config))
         self._tell()
 
@@ -200,7 +217,7 @@ class McpServers:
     def _remember(self, row: store.Row) -> Known:
         config = _config(row["server_config"])
         self._redactor.replace(owner(row["name"]), secrets(config))
-        server = Server(row["name"], config, self._pool)
+        server = Server(row["name"], config, self._pool, from_row(row["permissions"]))
         server.prepare = partial(self._prepare, row["name"])
         server.is_enabled = row["enabled"]
         known = self._known[row["name"]] = Known(server, row["created_at"], row["updated_at"])
@@ -216,9 +233,12 @@ class McpServers:
 def built_in(files: Path) -> CreateMcpServer:
     """What a new database has in it, so that there is something to call at once."""
     files.mkdir(mode=0o700, parents=True, exist_ok=True)
-    args = ["--read-only", tempfile.gettempdir(), "--read-write", str(files)]
+    shared = tempfile.gettempdir()
+    args = ["--read-only", shared, "--read-write", str(files)]
     return CreateMcpServer(
-        name=BUILT_IN, server_config=StdioConfig(command="archestra-filesystem-server", args=args)
+        name=BUILT_IN,
+        server_config=StdioConfig(command="archestra-filesystem-server", args=args),
+        permissions=Permissions(read_only=[shared], read_write=[str(files)]),
     )
 
 
@@ -231,6 +251,7 @@ def _shown(known: Known) -> McpServer:
     return McpServer(
         name=server.name,
         server_config=masked(server.config),
+        permissions=server.permissions,
         enabled=server.is_enabled,
         status=server.status(),
         created_at=known.created_at,
@@ -238,10 +259,18 @@ def _shown(known: Known) -> McpServer:
     )
 
 
-def _row(name: str, config: ServerConfig, enabled: bool, created_at: str, updated_at: str) -> store.Row:
+def _row(
+    name: str,
+    config: ServerConfig,
+    permissions: Permissions,
+    enabled: bool,
+    created_at: str,
+    updated_at: str,
+) -> store.Row:
     return store.Row(
         name=name,
         server_config=attrs.asdict(config),
+        permissions=attrs.asdict(permissions),
         enabled=enabled,
         created_at=created_at,
         updated_at=updated_at,
@@ -249,7 +278,15 @@ def _row(name: str, config: ServerConfig, enabled: bool, created_at: str, update
 
 
 def _config(stored: dict[str, Any]) -> ServerConfig:
-    return HttpConfig(**stored) if stored["transport"] == "http" else StdioConfig(**stored)
+    if stored["transport"] != "http":
+        return StdioConfig(**stored)
+    oauth = stored.get("oauth")
+    return HttpConfig(**{**stored, "oauth": OAuthClient(**oauth) if oauth else None})
+
+
+def _url(config: ServerConfig) -> str | None:
+    """What a login is bound to."""
+    return config.url if isinstance(config, HttpConfig) else None
 
 
 def _not_found(name: str) -> NotFound:

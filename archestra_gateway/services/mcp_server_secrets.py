@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Mapping
+from urllib.parse import urlsplit
 
 import attrs
 
@@ -28,27 +29,46 @@ def secrets(config: ServerConfig) -> list[str]:
     """The values that no log may show."""
     found = [value for name, value in named_values(config).items() if _hides(name, value)]
     schemes = [value.partition(" ")[2] for value in found if isinstance(config, HttpConfig)]  # "Bearer …"
-    return [value for value in (*found, *schemes) if value]
+    client_secret = config.oauth.client_secret if isinstance(config, HttpConfig) and config.oauth else None
+    return [value for value in (*found, *schemes, client_secret) if value]
 
 
 def masked(config: ServerConfig) -> ServerConfig:
     shown = {name: MASK if _hides(name, value) else value for name, value in named_values(config).items()}
-    return _with(config, shown)
+    config = _with(config, shown)
+    if isinstance(config, HttpConfig) and config.oauth is not None and config.oauth.client_secret:
+        return attrs.evolve(config, oauth=attrs.evolve(config.oauth, client_secret=MASK))
+    return config
 
 
 def unmasked(wanted: ServerConfig, stored: ServerConfig | None) -> ServerConfig:
     """What a client sends back masked keeps its old value. Raises ValidationFailed where there is none."""
-    old = named_values(stored) if stored is not None and type(stored) is type(wanted) else {}
-    values = {}
-    for name, value in named_values(wanted).items():
-        if value == MASK and is_secret(name):
-            if name not in old:
-                raise ValidationFailed(
-                    f"`{name}` is masked, and there is no stored value: send the value itself"
-                )
-            value = old[name]
-        values[name] = value
-    return _with(wanted, values)
+    if stored is not None and not _goes_to_the_same(wanted, stored):
+        stored = None
+    old = named_values(stored) if stored is not None else {}
+    values = {
+        name: _unmasked(name, old.get(name)) if value == MASK and is_secret(name) else value
+        for name, value in named_values(wanted).items()
+    }
+    config = _with(wanted, values)
+    if isinstance(config, HttpConfig) and config.oauth is not None and config.oauth.client_secret == MASK:
+        before = stored.oauth if isinstance(stored, HttpConfig) else None
+        secret = _unmasked("client_secret", before.client_secret if before else None)
+        return attrs.evolve(config, oauth=attrs.evolve(config.oauth, client_secret=secret))
+    return config
+
+
+def _unmasked(name: str, value: str | None) -> str:
+    if value is None:
+        raise ValidationFailed(f"`{name}` is masked, and there is no stored value: send the value itself")
+    return value
+
+
+def _goes_to_the_same(wanted: ServerConfig, stored: ServerConfig) -> bool:
+    """A stored credential never goes to another host because of a new URL."""
+    if isinstance(wanted, HttpConfig) and isinstance(stored, HttpConfig):
+        return urlsplit(wanted.url)[:2] == urlsplit(stored.url)[:2]
+    return type(wanted) is type(stored)
 
 
 def is_secret(name: str) -> bool:

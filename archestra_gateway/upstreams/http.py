@@ -2,24 +2,28 @@
 
 import asyncio
 import contextlib
+from collections.abc import AsyncIterator, Mapping
 from functools import partial
 
 import aiohttp
 
 from archestra_gateway.config import McpConfig
-from archestra_gateway.errors import GatewayError, UpstreamError, UpstreamTimeout, UpstreamUnavailable
+from archestra_gateway.errors import (
+    AuthorizationNeeded,
+    GatewayError,
+    UpstreamError,
+    UpstreamTimeout,
+    UpstreamUnavailable,
+)
 from archestra_gateway.protocol import jsonrpc, mcp
 from archestra_gateway.protocol.jsonrpc import Message
 from archestra_gateway.protocol.sse import Events
 from archestra_gateway.schemas.mcp_server import HttpConfig
+from archestra_gateway.upstreams.authorization import Authorization, Refusal
 from archestra_gateway.upstreams.dialogue import Call, Dialogue
 
 ACCEPT = "application/json, text/event-stream"
 FAREWELL = 2.0
-
-
-class AuthorizationNeeded(UpstreamUnavailable):
-    """The server answered 401."""
 
 
 class Remote:
@@ -28,8 +32,16 @@ class Remote:
     pid = 0
     sandbox = "none"
 
-    def __init__(self, name: str, server: HttpConfig, limits: McpConfig, http: aiohttp.ClientSession) -> None:
+    def __init__(
+        self,
+        name: str,
+        server: HttpConfig,
+        limits: McpConfig,
+        http: aiohttp.ClientSession,
+        authorization: Authorization,
+    ) -> None:
         self.name = name
+        self._authorization = authorization
         self.dialogue = Dialogue(limits, self._tell)
         self.has_ended = False
         self._server = server
@@ -66,10 +78,9 @@ class Remote:
         for task in self._tasks:
             task.cancel()
         if self._session_id is not None:
-            with contextlib.suppress(aiohttp.ClientError, TimeoutError):
-                async with asyncio.timeout(FAREWELL):
-                    async with self._http.delete(self._server.url, headers=self._headers(self._session_id)):
-                        pass
+            with contextlib.suppress(aiohttp.ClientError, TimeoutError, GatewayError):
+                async with asyncio.timeout(FAREWELL), self._open("DELETE", self._session_id):
+                    pass
 
     async def _deliver(self, call: Call, text: bytes) -> None:
         stale = self._session_id
@@ -83,9 +94,7 @@ class Remote:
         """One POST and all of its answer; False when the server does not know our session any more."""
         session_id = None if call is not None and call.message is self._opening else self._session_id
         try:
-            async with self._http.post(
-                self._server.url, data=text, headers=self._headers(session_id), allow_redirects=False
-            ) as response:
+            async with self._open("POST", session_id, text) as response:
                 if response.status == 404 and session_id is not None:
                     return False
                 await self._take(call, response)
@@ -95,6 +104,26 @@ class Remote:
                 f"The MCP server {self.name} could not be reached at {self._server.url}: {error}",
                 name=self.name,
             ) from error
+
+    @contextlib.asynccontextmanager
+    async def _open(
+        self, method: str, session_id: str | None, data: bytes | None = None
+    ) -> AsyncIterator[aiohttp.ClientResponse]:
+        """One request with the login that there is; with a renewed one once more, where that may help."""
+        url = self._server.url
+        for is_second in (False, True):
+            login = await self._authorization.headers(url)
+            headers = self._headers(session_id, login)
+            async with self._http.request(
+                method, url, data=data, headers=headers, allow_redirects=False
+            ) as response:
+                if response.status in (401, 403):
+                    challenges = tuple(response.headers.getall("WWW-Authenticate", ()))
+                    refusal = Refusal(url, response.status, challenges, login, is_second)
+                    if await self._authorization.renewed(refusal):
+                        continue
+                yield response
+                return
 
     async def _take(self, call: Call | None, response: aiohttp.ClientResponse) -> None:
         self._check(response)
@@ -153,8 +182,13 @@ class Remote:
             await self.call(Call(self._opening, is_own=True))
             await self.send(jsonrpc.notification(mcp.INITIALIZED))
 
-    def _headers(self, session_id: str | None) -> dict[str, str]:
-        headers = {**self._server.headers, "Accept": ACCEPT, "Content-Type": "application/json"}
+    def _headers(self, session_id: str | None, login: Mapping[str, str]) -> dict[str, str]:
+        """What a login says takes the place of what the configuration says."""
+        taken = {name.lower() for name in login}
+        configured = {
+            name: value for name, value in self._server.headers.items() if name.lower() not in taken
+        }
+        headers = {**configured, **login, "Accept": ACCEPT, "Content-Type": "application/json"}
         if session_id is not None:
             headers["Mcp-Session-Id"] = session_id
         if self._version is not None:

@@ -12,7 +12,9 @@ import attrs
 
 from archestra_gateway.config import McpConfig
 from archestra_gateway.errors import UpstreamUnavailable
+from archestra_gateway.sandbox.confine import Sandbox
 from archestra_gateway.sandbox.path import SearchPath, find_search_path
+from archestra_gateway.upstreams.authorization import Authorization, NoAuthorization
 from archestra_gateway.upstreams.upstream import Upstream
 from archestra_gateway.upstreams.watchdog import Watchdog
 
@@ -39,12 +41,14 @@ class Lease:
 
 @attrs.define(eq=False)
 class Pool:
-    """`clean` takes secrets out of stderr lines that are shown."""
+    """`clean` takes secrets out of stderr lines that are shown; `authorize` knows a server's logins."""
 
     limits: McpConfig
     environment: Mapping[str, str] = attrs.field(repr=False)
     clean: Callable[[str], str]
     http: aiohttp.ClientSession
+    sandbox: Sandbox
+    authorize: Callable[[str], Authorization] = attrs.field(default=lambda name: NoAuthorization())
     watchdog: Watchdog = attrs.field(factory=Watchdog)
     leases: list[Lease] = attrs.field(factory=list)
     _starting_children: int = 0
@@ -149,14 +153,14 @@ class Pool:
 
 @contextlib.asynccontextmanager
 async def open_pool(
-    limits: McpConfig, environment: Mapping[str, str], clean: Callable[[str], str]
+    limits: McpConfig, environment: Mapping[str, str], clean: Callable[[str], str], sandbox: Sandbox
 ) -> AsyncIterator[Pool]:
     timeout = aiohttp.ClientTimeout(total=None, sock_connect=limits.start_timeout)
     connector = aiohttp.TCPConnector(limit=0)
     async with aiohttp.ClientSession(
         timeout=timeout, connector=connector, cookie_jar=aiohttp.DummyCookieJar()
     ) as http:
-        pool = Pool(limits, environment, clean, http)
+        pool = Pool(limits, environment, clean, http, sandbox)
         pool.search()
         sweeper = asyncio.create_task(pool.sweep_for_ever())
         try:

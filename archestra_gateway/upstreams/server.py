@@ -9,14 +9,23 @@ from typing import Any
 
 from msgspec import Raw
 
-from archestra_gateway.errors import GatewayError, UpstreamError, UpstreamTimeout, UpstreamUnavailable
+from archestra_gateway.errors import (
+    AuthorizationNeeded,
+    GatewayError,
+    UpstreamError,
+    UpstreamTimeout,
+    UpstreamUnavailable,
+)
 from archestra_gateway.protocol import jsonrpc, mcp
 from archestra_gateway.protocol.jsonrpc import Message
-from archestra_gateway.sandbox.command import launch
+from archestra_gateway.sandbox.egress_gate import DenialList
+from archestra_gateway.sandbox.grants import Wish
 from archestra_gateway.schemas.mcp_server import HttpConfig, McpServerStatus, ServerConfig, State
+from archestra_gateway.schemas.oauth import Authorization
+from archestra_gateway.schemas.permissions import Permissions
 from archestra_gateway.upstreams.backoff import Backoff
 from archestra_gateway.upstreams.dialogue import Call, Dialogue, Listener
-from archestra_gateway.upstreams.http import AuthorizationNeeded, Remote
+from archestra_gateway.upstreams.http import Remote
 from archestra_gateway.upstreams.pool import Lease, Pool
 from archestra_gateway.upstreams.stderr import Stderr
 from archestra_gateway.upstreams.stdio import Child
@@ -39,13 +48,18 @@ Watcher = Callable[[str, Message | None], object]
 class Server:
     """Started by the first call; `listeners` are its sessions, which hear what it says about itself."""
 
-    def __init__(self, name: str, config: ServerConfig, pool: Pool) -> None:
+    def __init__(
+        self, name: str, config: ServerConfig, pool: Pool, permissions: Permissions | None = None
+    ) -> None:
         self.name = name
         self.config = config
+        self.permissions = permissions or Permissions()
+        self.denials = DenialList(name)
         self.is_enabled = True
         self.stderr = Stderr(pool.limits.stderr_lines, pool.clean)
         self.listeners: set[Listener] = set()
         self.prepare: Prepare = _as_it_is
+        self.authorization = pool.authorize(name)
         self.watchers: list[Watcher] = []
         self.initialized: Raw | None = None
         self._pool = pool
@@ -56,6 +70,7 @@ class Server:
         self._starts = 0
         self._last_error: GatewayError | None = None
         self._could_start = True
+        self.is_learning = False
         self._version: str | None = None
         self._tool_count: int | None = None
 
@@ -107,10 +122,10 @@ class Server:
             await asyncio.wait(running)
         await self._pool.end(self._pool.of(self.name))
 
-    async def change(self, config: ServerConfig, *, is_enabled: bool) -> None:
+    async def change(self, config: ServerConfig, permissions: Permissions, *, is_enabled: bool) -> None:
         """What runs is ended; what ran is started again, unless it is to be stopped."""
         was_running = self._shared is not None
-        self.config, self.is_enabled = config, is_enabled
+        self.config, self.permissions, self.is_enabled = config, permissions, is_enabled
         await self.stop()
         self._backoff.succeeded()
         self._last_error = None
@@ -132,8 +147,10 @@ class Server:
 
     def status(self) -> McpServerStatus:
         mine = [lease.upstream for lease in self._pool.of(self.name)]
+        authorization = self.authorization.shown()
         return McpServerStatus(
-            state=self._state(is_running=bool(mine)),
+            state=self._state(authorization, is_running=bool(mine)),
+            authorization=authorization,
             pid=next((upstream.pid for upstream in mine if upstream.pid), None),
             restarts=max(0, self._starts - 1),
             last_error=self._last_error.message if self._last_error else None,
@@ -143,14 +160,17 @@ class Server:
             sandbox=mine[0].sandbox if mine else None,
         )
 
-    def _state(self, *, is_running: bool) -> State:
+    def _state(self, authorization: Authorization | None, *, is_running: bool) -> State:
+        login = authorization.state if authorization else "needed"
         if is_running:
             return "running"
         if self._starting is not None:
             return "starting"
         if self._backoff.is_crash_loop(time.monotonic()):
             return "crash_loop"
-        if isinstance(self._last_error, AuthorizationNeeded):
+        if login == "authorizing":
+            return "authorizing"
+        if isinstance(self._last_error, AuthorizationNeeded) and login == "needed":
             return "needs_authorization"
         return "stopped" if self._could_start else "error"
 
@@ -218,11 +238,12 @@ class Server:
     async def _connect(self) -> Upstream:
         pool, config = self._pool, await self.prepare(self.config)
         if isinstance(config, HttpConfig):
-            return Remote(self.name, config, pool.limits, pool.http)
-        command_line = launch(config, await pool.path(), pool.environment)
+            return Remote(self.name, config, pool.limits, pool.http, self.authorization)
+        wish = Wish(self.name, config, self.permissions, self.is_learning)
+        launch = await pool.sandbox.launch(wish, await pool.path(), pool.environment, self.denials)
         on_end = partial(self._died, time.monotonic())
         child = Child(self.name, pool.limits, self.stderr, pool.watchdog, on_end)
-        await child.start(command_line)
+        await child.start(launch)
         return child
 
     async def _wait_for_turn(self) -> None:

@@ -15,6 +15,7 @@ from archestra_gateway.protocol import jsonrpc
 from archestra_gateway.protocol.jsonrpc import Message
 from archestra_gateway.protocol.lines import Lines, LongLineError
 from archestra_gateway.sandbox.command import Launch
+from archestra_gateway.sandbox.watch import Bounds, exceeded, prefer_for_killing
 from archestra_gateway.upstreams.dialogue import Call, Dialogue
 from archestra_gateway.upstreams.stderr import ChildStderr, Stderr
 from archestra_gateway.upstreams.watchdog import Watchdog
@@ -49,6 +50,8 @@ class Child(asyncio.SubprocessProtocol):
         self._open_parts = {"exit", STDOUT, STDERR}
         self._is_stopping = False
         self._ended = asyncio.Event()
+        self._launch: Launch | None = None
+        self._watch: asyncio.Task[None] | None = None
         self._transport: asyncio.SubprocessTransport
         self._stdin: asyncio.WriteTransport
 
@@ -61,15 +64,40 @@ class Child(asyncio.SubprocessProtocol):
         loop = asyncio.get_running_loop()
         try:
             await loop.subprocess_exec(
-                lambda: self, *launch.argv, env=launch.env, cwd=launch.cwd, start_new_session=True
+                lambda: self,
+                *launch.argv,
+                env=launch.env,
+                cwd=launch.cwd,
+                start_new_session=True,
+                pass_fds=launch.descriptors,
             )
         except OSError as error:
+            launch.close()
             raise UpstreamUnavailable(
                 f"The MCP server {self.name} could not be started: {launch.argv[0]}: {error.strerror}",
                 name=self.name,
                 command=launch.argv[0],
             ) from error
+        finally:
+            launch.close_descriptors()
+        self._begin(launch)
+
+    def _begin(self, launch: Launch) -> None:
+        """What lives with the child; it may have ended already."""
         self.sandbox = launch.sandbox
+        if self.has_ended:
+            launch.close()
+            return
+        self._launch = launch
+        prefer_for_killing(self.pid)
+        if launch.egress is not None:
+            launch.egress.begin()
+        if launch.bounds is not None:
+            self._watch = asyncio.create_task(self._keep_within(launch.bounds))
+
+    async def _keep_within(self, bounds: Bounds) -> None:
+        sentence = await exceeded(self.pid, bounds)
+        self._finish(UpstreamError(f"The MCP server {self.name} was ended: {sentence}", name=self.name))
 
     async def call(self, call: Call) -> Message:
         return await self.dialogue.ask(call, self._write)
@@ -173,6 +201,10 @@ class Child(asyncio.SubprocessProtocol):
         self._kill(signal.SIGKILL)
         self._watchdog.release(self.pid)
         self._transport.close()
+        if self._launch is not None:
+            self._launch.close()
+        if self._watch is not None:
+            self._watch.cancel()
         self.dialogue.end(error)
         if not self._is_stopping:
             self._on_end(self, error)

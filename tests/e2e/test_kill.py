@@ -18,7 +18,8 @@ CHILD = Path(__file__).parent.parent / "fakes" / "mcp_child.py"
 
 def install(daemon, name: str, *flags: str) -> None:
     config = {"transport": "stdio", "command": sys.executable, "args": [str(CHILD), *flags]}
-    with daemon.request("/api/mcp_server", {"name": name, "server_config": config}) as answer:
+    wanted = {"name": name, "server_config": config, "permissions": {"sandbox": "off"}}  # it writes pids
+    with daemon.request("/api/mcp_server", wanted) as answer:
         assert answer.status == 201, answer.read()
 
 

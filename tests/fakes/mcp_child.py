@@ -21,6 +21,7 @@ CANCELLED = {}
 WAITING = {}
 ANSWERS = {}
 HEARD = []
+INSTANCE = os.urandom(8).hex()
 NUMBERS = itertools.count(1)
 
 
@@ -135,9 +136,8 @@ def log_message(arguments, message):
 
 
 def environment(arguments, message):
-    return text(
-        json.dumps({"env": dict(os.environ), "cwd": os.getcwd(), "pid": os.getpid(), "argv": sys.argv})
-    )
+    seen = {"env": dict(os.environ), "cwd": os.getcwd(), "pid": os.getpid(), "argv": sys.argv}
+    return text(json.dumps({**seen, "instance": INSTANCE}))
 
 
 def cancelled(arguments, message):

@@ -51,16 +51,17 @@ async def files(client: TestClient) -> str:
     return "files"
 
 
-async def add(client: TestClient, name: str, config: dict[str, Any]) -> dict[str, Any]:
-    answer = await client.post("/api/mcp_server", json={"name": name, "server_config": config})
+async def add(client: TestClient, name: str, config: dict[str, Any], **permissions: Any) -> dict[str, Any]:
+    wanted = {"name": name, "server_config": config, "permissions": permissions}
+    answer = await client.post("/api/mcp_server", json=wanted)
     assert answer.status == 201, await answer.text()
     return dict(await answer.json())
 
 
 @pytest.fixture
 def install(client: TestClient) -> Callable[..., Any]:
-    """await install("name", fake("--crash"))"""
-    return lambda name, config: add(client, name, config)
+    """await install("name", fake("--crash"), read_only=["/srv"])"""
+    return lambda name, config, **permissions: add(client, name, config, **permissions)
 
 
 @attrs.frozen

@@ -132,18 +132,22 @@ async def test_a_slow_or_broken_server_neither_delays_nor_empties_the_list(
     assert called["content"][0]["text"] == "still here"
 
 
+async def state(client: TestClient, server: str) -> str:
+    answer = await client.get(f"/api/mcp_server/{server}")
+    return str((await answer.json())["status"]["state"])
+
+
 async def test_a_list_starts_a_server_once_and_for_all(
-    bare: Mcp, install: Any, fake: Any, tmp_path: Path, app: web.Application
+    client: TestClient, bare: Mcp, files: str, app: web.Application
 ) -> None:
-    starts = tmp_path / "starts"
-    await install("files", fake(f"--starts={starts}"))
     before = await bare.tools()
-    await app[keys.MCP_SERVERS].find("files").stop()
+    assert await state(client, files) == "running"
+    await app[keys.MCP_SERVERS].find(files).stop()
 
     after = await bare.tools()
 
     assert after == before
-    assert len(starts.read_text().split()) == 1
+    assert await state(client, files) == "stopped"
 
 
 async def test_sessions_and_lists_survive_a_restart(
@@ -151,12 +155,8 @@ async def test_sessions_and_lists_survive_a_restart(
     config: Config,
     serve: Callable[[web.Application], Awaitable[TestClient]],
     begin: Any,
-    install: Any,
-    fake: Any,
-    tmp_path: Path,
+    files: str,
 ) -> None:
-    starts = tmp_path / "starts"
-    await install("files", fake(f"--starts={starts}"))
     session = await begin("lasting")
     tools = await session.tools()
     await client.close()
@@ -164,9 +164,8 @@ async def test_sessions_and_lists_survive_a_restart(
     again = Mcp(await serve(create_app(config, os.environ)), session.id, session.headers)
 
     assert await again.tools() == tools
-    assert len(starts.read_text().split()) == 1
+    assert await state(again.client, files) == "stopped"
     assert (await again.call("files__echo", text="still here"))["content"][0]["text"] == "still here"
-    assert (await again.call("get_context"))["structuredContent"] == {"context": {}}
 
 
 async def test_a_changed_list_reaches_every_client(client: TestClient, files: str, begin: Any) -> None:

@@ -104,13 +104,15 @@ async def test_server_everything_answers_the_sdk(client: TestClient, install: An
 async def test_server_filesystem_answers_a_bare_call(
     client: TestClient, install: Any, tmp_path: Path
 ) -> None:
-    (tmp_path / "data.txt").write_text("read by node")
+    folder = tmp_path / "shared"
+    folder.mkdir()
+    (folder / "data.txt").write_text("read by node")
     program = NODE / "server-filesystem" / "dist" / "index.js"
-    config = {"transport": "stdio", "command": "node", "args": [str(program), str(tmp_path)]}
-    await install("node-files", config)
+    config = {"transport": "stdio", "command": "node", "args": [str(program), str(folder)]}
+    await install("node-files", config, read_only=[str(folder)])
 
     read = await client.post(
-        "/mcp_proxy/node-files", json=call("read_text_file", path=str(tmp_path / "data.txt"))
+        "/mcp_proxy/node-files", json=call("read_text_file", path=str(folder / "data.txt"))
     )
     server = await (await client.get("/api/mcp_server/node-files")).json()
 

@@ -50,6 +50,7 @@ async def test_a_server_is_created_and_shown(client: TestClient, install: Any, f
         "tool_count": None,
         "sessions": 0,
         "sandbox": None,
+        "authorization": None,
     }
 
 
@@ -174,7 +175,7 @@ async def test_start_and_stop_and_restart(client: TestClient, files: str) -> Non
     assert (status["state"], status["protocol_version"], status["sandbox"]) == (
         "running",
         "2025-11-25",
-        "none",
+        "bubblewrap",
     )
     assert (status["tool_count"], status["restarts"]) == (21, 0)
 

@@ -21,9 +21,11 @@ async def test_every_session_has_a_server_process_of_its_own(
 ) -> None:
     one, other = await open_session(files), await open_session(files)
 
-    pids = {json.loads(await text(await session.call("environment")))["pid"] for session in (one, other)}
+    processes = {
+        json.loads(await text(await session.call("environment")))["instance"] for session in (one, other)
+    }
 
-    assert len(pids) == 2
+    assert len(processes) == 2
     server = await (await client.get(f"/api/mcp_server/{files}")).json()
     assert server["status"]["sessions"] == 2
 

@@ -11,7 +11,10 @@ import pytest
 
 from archestra_gateway.config import McpConfig
 from archestra_gateway.protocol import jsonrpc
+from archestra_gateway.sandbox.confine import Sandbox
+from archestra_gateway.sandbox.grants import Place
 from archestra_gateway.schemas.mcp_server import StdioConfig
+from archestra_gateway.schemas.permissions import Permissions
 from archestra_gateway.upstreams.dialogue import Call, Listener
 from archestra_gateway.upstreams.pool import Pool, open_pool
 from archestra_gateway.upstreams.server import Server
@@ -26,9 +29,16 @@ def limits() -> McpConfig:
 
 
 @pytest.fixture
-async def pool(limits: McpConfig) -> AsyncIterator[Pool]:
+def sandbox(tmp_path: Path) -> Sandbox:
+    return Sandbox(Place(tmp_path / "data"), gateway_port=0)
+
+
+@pytest.fixture
+async def pool(limits: McpConfig, sandbox: Sandbox) -> AsyncIterator[Pool]:
     environment = {**os.environ, "SHELL": "/bin/sh", "DAEMON_SECRET": "not for children"}
-    async with open_pool(limits, environment, lambda text: text.replace("hunter22", "[redacted]")) as opened:
+    async with open_pool(
+        limits, environment, lambda text: text.replace("hunter22", "[redacted]"), sandbox
+    ) as opened:
         yield opened
 
 
@@ -38,7 +48,8 @@ def fake(pool: Pool) -> Callable[..., Server]:
 
     def make(*flags: str, name: str = "fake", **config: Any) -> Server:
         args = ["-S", "-E", str(FAKE), *flags]
-        return Server(name, StdioConfig(command=sys.executable, args=args, **config), pool)
+        stdio = StdioConfig(command=sys.executable, args=args, **config)
+        return Server(name, stdio, pool, Permissions(sandbox="off"))  # it leaves files and pids for the test
 
     return make
 

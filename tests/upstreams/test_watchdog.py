@@ -13,14 +13,18 @@ from archestra_gateway.upstreams.watchdog import Watchdog
 DAEMON = """
 import asyncio, os, sys
 from archestra_gateway.config import McpConfig
+from archestra_gateway.sandbox.confine import Sandbox
+from archestra_gateway.sandbox.grants import Place
 from archestra_gateway.schemas.mcp_server import StdioConfig
+from archestra_gateway.schemas.permissions import Permissions
 from archestra_gateway.upstreams.pool import open_pool
 from archestra_gateway.upstreams.server import Server
 
 async def main():
-    async with open_pool(McpConfig(), {**os.environ, "SHELL": "/bin/sh"}, str) as pool:
+    sandbox = Sandbox(Place("unused"), 0)
+    async with open_pool(McpConfig(), {**os.environ, "SHELL": "/bin/sh"}, str, sandbox) as pool:
         config = StdioConfig(command=sys.executable, args=["-S", "-E", *sys.argv[1:]])
-        print((await Server("stubborn", config, pool).shared()).pid, flush=True)
+        print((await Server("stubborn", config, pool, Permissions(sandbox="off")).shared()).pid, flush=True)
         await asyncio.sleep(600)
 
 asyncio.run(main())

@@ -1,0 +1,92 @@
+"""How a server's child is started under the permissions that a person gave."""
+
+import asyncio
+import os
+from collections.abc import Mapping
+
+import attrs
+
+from archestra_gateway.errors import UpstreamUnavailable
+from archestra_gateway.sandbox.command import Launch, launch
+from archestra_gateway.sandbox.descriptors import Descriptors
+from archestra_gateway.sandbox.egress_gate import DenialList, Gate
+from archestra_gateway.sandbox.grants import Place, Wish, policy
+from archestra_gateway.sandbox.mechanism import Mechanism
+from archestra_gateway.sandbox.path import SearchPath
+from archestra_gateway.sandbox.policy import Policy, is_within
+from archestra_gateway.sandbox.trial import Found, find
+from archestra_gateway.sandbox.user import give
+from archestra_gateway.sandbox.watch import Bounds
+
+FOLDER = 0o700
+
+
+@attrs.define(eq=False)
+class Sandbox:
+    """`gateway_port` is ours, which no child may reach, whatever it is granted."""
+
+    place: Place
+    gateway_port: int
+    _found: Found | None = None
+    _finding: asyncio.Lock = attrs.field(factory=asyncio.Lock)
+
+    async def found(self, search: SearchPath) -> Found:
+        """Tried when it is first asked for."""
+        async with self._finding:
+            if self._found is None:
+                self._found = await find(search, self.gateway_port)
+            return self._found
+
+    def use(self, mechanism: Mechanism) -> None:
+        """This one, without a trial."""
+        self._found = Found(mechanism)
+
+    async def launch(
+        self, wish: Wish, search: SearchPath, environment: Mapping[str, str], denials: DenialList
+    ) -> Launch:
+        """Raises UpstreamUnavailable for what is not there, and where nothing can confine it."""
+        if wish.permissions.sandbox == "off":
+            return launch(wish.config, search, environment)
+        mechanism = (await self.found(search)).mechanism
+        if mechanism is None:
+            raise UpstreamUnavailable((await self.found(search)).refusal, name=wish.name)
+        child = await asyncio.to_thread(policy, wish, self.place, search, environment, mechanism.home)
+        await asyncio.to_thread(self._make_home, child)
+        gate = Gate(wish.permissions, denials, self.gateway_port) if child.reaches_out else None
+        return await confined(mechanism, child, gate, wish.config.env)
+
+    def describe(self) -> dict[str, object]:
+        """For the gateway's status; nothing is known before the first start."""
+        found = self._found
+        if found is None:
+            return {"mechanism": None}
+        return {"mechanism": found.mechanism.name if found.mechanism else "none", "problems": list(found.why)}
+
+    def _make_home(self, child: Policy) -> None:
+        """Below a daemon that is root, the child's home and our `files` folder become the child's."""
+        os.makedirs(child.home, mode=FOLDER, exist_ok=True)
+        own = os.path.realpath(self.place.data_dir)
+        for mount in child.mounts:
+            if mount.is_writable and is_within(mount.source, own):
+                give(mount.source, child.uid, child.gid)
+
+
+async def confined(
+    mechanism: Mechanism, child: Policy, gate: Gate | None, wanted: Mapping[str, str]
+) -> Launch:
+    """`wanted` are the variables that a person set, which win over ours."""
+    descriptors = Descriptors()
+    try:
+        made = await mechanism.confine(child, gate, descriptors)
+    except BaseException:
+        descriptors.close()
+        raise
+    return Launch(
+        argv=tuple(made.argv),
+        env={**child.env, **made.env, **wanted},
+        cwd="/",
+        sandbox=mechanism.name,
+        descriptors=tuple(descriptors.numbers),
+        egress=made.egress,
+        bounds=Bounds(child.limits, child.home),
+    )
