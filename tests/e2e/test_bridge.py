@@ -126,7 +126,8 @@ def stopped(run: Any) -> Iterator[None]:
 
 def install(daemon: Any, name: str = "fake", *flags: str) -> None:
     config = {"transport": "stdio", "command": sys.executable, "args": ["-S", str(CHILD), *flags]}
-    with daemon.request("/api/mcp_server", {"name": name, "server_config": config}) as answer:
+    wanted = {"name": name, "server_config": config, "permissions": {"sandbox": "off"}}  # it writes files
+    with daemon.request("/api/mcp_server", wanted) as answer:
         assert answer.status == 201, answer.read()
 
 
