@@ -19,6 +19,7 @@ from archestra_gateway.config_sources import ConfigError, load, path_of
 from archestra_gateway.daemon import instance, port_holder
 from archestra_gateway.daemon.listen import can_listen
 from archestra_gateway.sandbox.path import SearchPath, find_search_path, not_found
+from archestra_gateway.sandbox.trial import INSTALL, Found, find
 
 State = Literal["ok", "warn", "fail"]
 
@@ -59,7 +60,8 @@ def examine(flags: Mapping[str, Any], path: Path | None, environment: Mapping[st
         daemon(config),
     ]
     search = asyncio.run(find_search_path(dict(environment)))
-    return [*findings, *programs(search), ollama(config.llm.ollama.url, search), confinement(search)]
+    found = asyncio.run(find(search, config.server.port))
+    return [*findings, *programs(search), ollama(config.llm.ollama.url, search), confinement(found)]
 
 
 def python() -> Finding:
@@ -126,11 +128,12 @@ def ollama(url: str, search: SearchPath) -> Finding:
     return Finding("ollama", "warn", says, "Install it from https://ollama.com/download to use local models.")
 
 
-def confinement(search: SearchPath) -> Finding:
-    """The program that will keep MCP servers away from the user's files."""
-    command = "sandbox-exec" if sys.platform == "darwin" else "bwrap"
-    if program := search.which(command):
-        return Finding("sandbox", "ok", program)
-    return Finding(
-        "sandbox", "warn", f"{command} not found", "Install bubblewrap (Debian: apt install bubblewrap)."
-    )
+def confinement(found: Found) -> Finding:
+    """Tried, not looked up: what is installed may still be forbidden."""
+    if found.mechanism is None:
+        todo = f'{INSTALL}; a server with `permissions.sandbox: "off"` runs without.'
+        return Finding("sandbox", "fail", f"MCP servers can not be confined: {'; '.join(found.why)}", todo)
+    says = f"{found.mechanism.name} confines MCP servers"
+    if found.why:
+        return Finding("sandbox", "warn", f"{says}; {'; '.join(found.why)}", f"{INSTALL}.")
+    return Finding("sandbox", "ok", says)

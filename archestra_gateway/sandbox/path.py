@@ -13,6 +13,7 @@ import attrs
 
 MARK = "archestra-path:"
 SHELL_TIMEOUT = 3.0
+SHELL_GRACE = 1.0
 
 TOOL_FOLDERS = (
     ".local/bin",
@@ -118,11 +119,19 @@ async def login_path(environment: dict[str, str], timeout: float = SHELL_TIMEOUT
     except TimeoutError:
         return ""
     finally:
+        await _end(process)
+    return marked(output.decode(errors="replace").splitlines())
+
+
+async def _end(process: asyncio.subprocess.Process) -> None:
+    """Ask first: start-up files hold locks (pyenv's rehash does) that a killed shell would leave behind."""
+    for number in (signal.SIGTERM, signal.SIGKILL):
         if process.returncode is None:
             with contextlib.suppress(ProcessLookupError):
-                os.killpg(process.pid, signal.SIGKILL)
-            await process.wait()
-    return marked(output.decode(errors="replace").splitlines())
+                os.killpg(process.pid, number)
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(SHELL_GRACE):
+                    await process.wait()
 
 
 def marked(lines: Iterable[str]) -> str:

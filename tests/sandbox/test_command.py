@@ -56,6 +56,15 @@ async def test_a_shell_that_hangs_or_fails_costs_nothing_but_a_moment(tmp_path: 
     assert await login_path({"SHELL": str(program(tmp_path, "shell", text))}, timeout=0.2) == ""
 
 
+async def test_a_slow_shell_can_give_its_locks_back(tmp_path: Path) -> None:
+    lock = tmp_path / "lock"
+    text = f"#!/bin/sh\ntrap 'rm {lock}; exit 1' TERM\ntouch {lock}\nsleep 60 & wait\n"
+
+    assert await login_path({"SHELL": str(program(tmp_path, "shell", text))}, timeout=0.5) == ""
+
+    assert not lock.exists()
+
+
 def test_greetings_around_the_path_are_skipped() -> None:
     assert marked(["hello", "archestra-path:/a", "archestra-path:/b", "bye"]) == "/b"
 
