@@ -12,6 +12,7 @@ from archestra_gateway.bridge.exchange import BROKEN, Exchange
 from archestra_gateway.bridge.gateway import Gateway
 from archestra_gateway.bridge.headers import SESSION_ID, Session, headers_for, headers_in, is_modern
 from archestra_gateway.bridge.output import Output, say
+from archestra_gateway.bridge.parameters import Parameters
 from archestra_gateway.errors import GatewayError, UpstreamError
 from archestra_gateway.protocol import jsonrpc, mcp
 from archestra_gateway.protocol.jsonrpc import Message
@@ -39,6 +40,7 @@ class Bridge:
         self._renewing = threading.Lock()
         self._waiting: set[threading.Thread] = set()
         self._modern: dict[bytes, Exchange] = {}
+        self._parameters = Parameters()
 
     def take(self, line: bytes) -> None:
         """One message of the client; never raises."""
@@ -136,7 +138,10 @@ class Bridge:
     def _request(self, line: bytes, message: Message) -> None:
         """Sent in the order in which requests come, answered in any."""
         session = None if is_modern(message) else self.session
-        exchange = self.post(line, headers_for(message, session))
+        headers = headers_for(message, session)
+        if is_modern(message):
+            headers |= self._parameters.headers_for(message)
+        exchange = self.post(line, headers)
         if is_modern(message):
             self._modern[bytes(message["id"])] = exchange
         thread = threading.Thread(target=self._finish, args=(exchange, line, message, session), daemon=True)
@@ -170,6 +175,7 @@ class Bridge:
             if "method" not in message and message.get("id") == jsonrpc.NULL:
                 message = {**message, "id": identifier}
                 text = jsonrpc.encode(message)
+            self._parameters.learn(text, message)
             self.output.write(text)
             is_answered = is_answered or _answers(message, identifier)
         if not is_answered and not exchange.is_cancelled:

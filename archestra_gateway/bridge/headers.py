@@ -43,14 +43,15 @@ def _modern(message: Message) -> dict[str, str]:
     """Since 2026-07-28 headers repeat what the body says."""
     params, method = message.get("params"), mcp.method(message)
     headers = {
-        VERSION: _value(jsonrpc.value(mcp.meta(params)[mcp.VERSION_KEY])),
-        "Mcp-Method": _value(method),
+        VERSION: header_value(jsonrpc.value(mcp.meta(params)[mcp.VERSION_KEY])),
+        "Mcp-Method": header_value(method),
     }
     name = mcp.member(params, modern.NAMED[method]) if method in modern.NAMED else None
-    return headers if name is None else {**headers, "Mcp-Name": _value(name)}
+    return headers if name is None else {**headers, "Mcp-Name": header_value(name)}
 
 
-def _value(said: object) -> str:
+def header_value(said: object) -> str:
+    """Plain where it can be, else encoded as MCP 2026-07-28 wants it."""
     text = str(said)
     if _PLAIN.fullmatch(text) and not text.startswith("=?base64?"):
         return text

@@ -32,7 +32,7 @@ def check(schema: Any, arguments: Any, headers: Values) -> None:
     """Raises HeaderMismatch when a header and its argument do not agree, or one of them is missing."""
     for repeated in wanted(schema):
         said = headers.get(PREFIX + repeated.header.lower(), ())
-        argument = _at(arguments, repeated.path)
+        argument = argument_at(arguments, repeated.path)
         name = f"Mcp-Param-{repeated.header}"
         if len(said) > 1:
             raise HeaderMismatch(f"The header {name} was sent more than once")
@@ -65,7 +65,8 @@ def _walk(schema: Any, path: tuple[str, ...]) -> Iterator[tuple[tuple[str, ...],
             yield from _walk(inner, (*path, name))
 
 
-def _at(arguments: Any, path: tuple[str, ...]) -> Any:
+def argument_at(arguments: Any, path: tuple[str, ...]) -> Any:
+    """None when there is none."""
     for name in path:
         arguments = arguments.get(name) if isinstance(arguments, Mapping) else None
     return arguments

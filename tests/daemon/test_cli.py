@@ -141,14 +141,24 @@ def test_the_doctor_fails_on_what_is_broken(environment: dict[str, str], tmp_pat
     assert f"fail  data directory: {tmp_path / 'data'} is not yours to write" in ended.stdout
 
 
-@pytest.mark.parametrize("words", [["status"], ["stop"], ["token"], ["config", "show"], ["--help"]])
+@pytest.mark.parametrize(
+    "words",
+    [*(["status"], ["stop"], ["token"], ["config", "show"], ["--help"]), ["clients", "list"], ["mcp-stdio"]],
+)
 def test_a_command_that_only_asks_imports_nothing_heavy(
     environment: dict[str, str], words: list[str]
 ) -> None:
     command = [sys.executable, "-c", WHAT_WAS_IMPORTED, *words]
 
     ended = subprocess.run(
-        command, env=environment, cwd=ROOT, capture_output=True, text=True, timeout=30, check=False
+        command,
+        env=environment,
+        cwd=ROOT,
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        text=True,
+        timeout=30,
+        check=False,
     )
 
     assert ended.stderr.splitlines()[-1] == "[]"

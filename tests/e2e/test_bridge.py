@@ -415,6 +415,51 @@ def test_an_unknown_server_is_named(daemon, bridge) -> None:
     assert "nobody" in json.dumps(answer["error"])
 
 
+def modern(name: str, **arguments: Any) -> dict[str, Any]:
+    """A tools/call of 2026-07-28, which needs no session."""
+    meta = {
+        "io.modelcontextprotocol/protocolVersion": "2026-07-28",
+        "io.modelcontextprotocol/clientCapabilities": {},
+        "io.modelcontextprotocol/clientInfo": {"name": "new", "version": "1"},
+    }
+    return {"name": name, "arguments": arguments, "_meta": meta}
+
+
+def test_without_a_server_it_is_the_gateway_itself(daemon, bridge) -> None:
+    claude = bridge("--client", "claude-desktop")
+
+    opened = claude.initialize()
+    claude.send("tools/list", {}, id=1)
+    while "result" not in (answer := json.loads(claude.line())):
+        assert answer["method"].endswith("list_changed")
+
+    assert opened["result"]["serverInfo"]["name"] == "archestra-gateway"
+    assert "fake__echo" in [tool["name"] for tool in answer["result"]["tools"]]
+
+
+def test_messages_of_the_new_era_pass(daemon, bridge) -> None:
+    claude = bridge()
+
+    answer = claude.ask("tools/call", modern("fake__echo", text="hi"))
+
+    assert answer["result"]["resultType"] == "complete"
+    assert text_of(answer) == "hi"
+
+
+def test_a_cancelled_call_of_the_new_era_is_left(daemon, bridge) -> None:
+    claude = bridge()
+    claude.ask("tools/call", modern("fake__echo"), 6)
+    claude.send("tools/call", modern("fake__slow", seconds=60), id=7)
+    time.sleep(0.5)
+    claude.send("notifications/cancelled", {"requestId": 7})
+
+    deadline = time.monotonic() + 10
+    while "notifications/cancelled" not in text_of(claude.ask("tools/call", modern("fake__cancelled"), 8)):
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
+    assert claude.end() == ""  # nothing answers what was cancelled
+
+
 def test_the_first_answer_is_there_in_no_time(daemon, bridge) -> None:
     with daemon.request("/mcp_proxy/fake", {"jsonrpc": "2.0", "id": 1, "method": "ping"}) as answer:
         answer.read()
