@@ -14,6 +14,7 @@ import click
 
 from archestra_gateway import __version__, settings
 from archestra_gateway.cli_clients import clients
+from archestra_gateway.cli_embedded import embedded
 from archestra_gateway.cli_options import PROGRAM, data_dir_flag, load, located, running
 from archestra_gateway.config_sources import ConfigError, Loaded, path_of
 from archestra_gateway.daemon import instance
@@ -156,6 +157,7 @@ def token(config: Path | None, data_dir: Path | None, rotate: bool) -> None:
 
 
 cli.add_command(clients)
+cli.add_command(embedded)
 
 
 @cli.command("mcp-stdio")

@@ -9,7 +9,7 @@ PACKAGE = Path(__file__).parent.parent / "archestra_gateway"
 FLOORS = (
     {"__main__"},
     {"cli"},
-    {"cli_clients"},
+    {"cli_clients", "cli_embedded"},
     {"cli_options"},
     {"daemon", "bridge"},
     {"app"},

@@ -13,7 +13,10 @@ CREDENTIALS = frozenset({"authorization", "x-api-key", "api-key", "x-goog-api-ke
 
 @attrs.frozen
 class Kind:
-    """`default_url` is where such a provider usually is; the provider's own paths are appended to it."""
+    """`default_url` is where such a provider usually is; the provider's own paths are appended to it.
+
+    `notice` is told with every answer of the agent.
+    """
 
     name: str
     default_url: str
@@ -22,6 +25,8 @@ class Kind:
     dialect: Dialect
     how_to_reach: str
     defaults: tuple[tuple[str, str], ...] = ()
+    takes_tools: bool = True
+    notice: str = ""
 
     def unreachable(self, name: str, url: str) -> str:
         return self.how_to_reach.format(name=name, url=url)

@@ -57,7 +57,7 @@ class Agent:
     async def start(self, wanted: ChatRequest, run_id: str, client_info: dict[str, str | None]) -> Run:
         """Raises Conflict when the chat is being answered."""
         messages = _cut_for_regeneration(checked(wanted.messages, _new_id), wanted)
-        provider = self._models.provider(wanted.provider)
+        provider = await self._models.provider(wanted.provider, wanted.model)
         client_tools(wanted.tools)  # raises what is wrong with them before there is a stream
         chat_id = wanted.id or _new_id()
         await self._refuse(chat_id)

@@ -56,6 +56,8 @@ class Job:
                 {"chat_id": self.run.chat_id, "run_id": self.run.id, "provider": self.provider.name},
             )
         )
+        if self.provider.kind.notice:
+            self.speaker.notice(self.provider.kind.notice)
         self.model = await self.models.model(self.provider, self.wanted.model)
         tools = await self._tools()
         await self._carry_out_held()

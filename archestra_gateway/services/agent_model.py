@@ -34,8 +34,10 @@ class Models:
     _config: AgentConfig
     _without_tools: set[tuple[str, str]] = attrs.field(factory=set)
 
-    def provider(self, name: str | None) -> Provider:
-        """Raises NotFound."""
+    async def provider(self, name: str | None, model: str | None) -> Provider:
+        """Raises NotFound. Who names a model means it: no other provider is taken in its place."""
+        if name is None and not model and not self._config.model:
+            name = await self._llm.usual(self._config.provider)
         return self._providers.get(name or self._config.provider)
 
     async def model(self, provider: Provider, wanted: str | None) -> str:
@@ -63,7 +65,8 @@ class Models:
         self, provider: Provider, calls: Calls, prompt: Prompt
     ) -> AsyncGenerator[Sequence[ModelEvent], None]:
         """Events as they come. Raises ToolsRefused, or another GatewayError when there is no answer."""
-        if prompt.tools and (provider.name, prompt.model) in self._without_tools:
+        can_not = not provider.kind.takes_tools or (provider.name, prompt.model) in self._without_tools
+        if prompt.tools and can_not:
             raise ToolsRefused("This model can not use tools")
         dialect = provider.kind.dialect
         body = dialect.encode(prompt)

@@ -29,6 +29,7 @@ from archestra_gateway.upstreams.origin import Origin, split_url
 log = logging.getLogger(__name__)
 
 OLLAMA = "ollama"
+EMBEDDED = "embedded"
 
 
 @attrs.frozen
@@ -71,10 +72,17 @@ class LlmProviders:
 
     @classmethod
     async def load(
-        cls, database: Database, vault: Vault, redactor: Redactor, ollama_url: str
+        cls,
+        database: Database,
+        vault: Vault,
+        redactor: Redactor,
+        ollama_url: str,
+        embedded: Kind | None = None,
     ) -> LlmProviders:
         """A provider whose key can not be opened has none until somebody sets it again."""
         loaded = cls(database, vault, redactor, {OLLAMA: _provider(OLLAMA, KINDS[OLLAMA], ollama_url, None)})
+        if embedded is not None:
+            loaded._known[EMBEDDED] = _provider(EMBEDDED, embedded, embedded.default_url, None)
         async with database.read() as db:
             for row in await store.list_all(db):
                 try:
@@ -108,7 +116,7 @@ class LlmProviders:
         key = wanted.api_key or None
         _refuse_key_in_clear(row, key)
         async with self._database.transaction() as db:
-            if wanted.name == OLLAMA or not await store.insert(db, row):
+            if wanted.name in (OLLAMA, EMBEDDED) or not await store.insert(db, row):
                 raise Conflict(f"There is an LLM provider named {wanted.name} already", name=wanted.name)
             await self._keep(db, row, key)
         return self._remember(row, key)
@@ -137,9 +145,9 @@ class LlmProviders:
         self._redactor.forget(owner(name))
 
     def _configurable(self, name: str) -> str:
-        if name == OLLAMA:
+        if name in (OLLAMA, EMBEDDED):
             raise Conflict(
-                "The provider ollama is built in; its URL is the setting llm.ollama.url", name=name
+                f"The provider {name} is built in; it is configured by the settings llm.{name}", name=name
             )
         return name
 

@@ -19,6 +19,7 @@ log = logging.getLogger(__name__)
 
 START_TIMEOUT = 30.0
 STOP_TIMEOUT = 5.0
+CONNECT_TIMEOUT = 2.0
 POLL_SECONDS = 0.05
 OWN_PREFIXES = ("OLLAMA_", "CUDA_", "NVIDIA_", "HIP_", "HSA_", "ROCR_", "GGML_")
 """How a person tells Ollama where its models are and which GPU to use."""
@@ -51,7 +52,7 @@ class Ollama:
         Raises UpstreamUnavailable with what to do.
         """
         async with self._lock:
-            if await self._accepts():
+            if await accepts(self._origin):
                 return
             path = await self._find_path()
             program = path.which("ollama")
@@ -112,7 +113,7 @@ class Ollama:
     async def _ready(self, process: Process) -> None:
         try:
             async with asyncio.timeout(START_TIMEOUT):
-                while not await self._accepts():
+                while not await accepts(self._origin):
                     if process.returncode is not None:
                         raise UpstreamUnavailable(
                             f"`ollama serve` ended with exit code {process.returncode}: {self._last_line()}"
@@ -123,19 +124,22 @@ class Ollama:
                 f"`ollama serve` did not listen on {self._origin} in time; see {self._output}"
             ) from error
 
-    async def _accepts(self) -> bool:
-        try:
-            _, writer = await asyncio.open_connection(self._origin.host, self._origin.port)
-        except OSError:
-            return False
-        writer.close()
-        with contextlib.suppress(OSError):
-            await writer.wait_closed()
-        return True
-
     def _last_line(self) -> str:
         lines = self._output.read_text(errors="replace").split("\n")
         return next((line for line in reversed(lines) if line.strip()), "it said nothing")
+
+
+async def accepts(origin: Origin) -> bool:
+    """Whether somebody listens there."""
+    try:
+        async with asyncio.timeout(CONNECT_TIMEOUT):
+            _, writer = await asyncio.open_connection(origin.host, origin.port)
+    except OSError:  # TimeoutError is one
+        return False
+    writer.close()
+    with contextlib.suppress(OSError):
+        await writer.wait_closed()
+    return True
 
 
 def _signal(process: Process, number: signal.Signals) -> None:

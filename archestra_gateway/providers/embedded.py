@@ -1,0 +1,25 @@
+"""The model that the gateway runs itself; it speaks as OpenAI does."""
+
+import attrs
+
+from archestra_gateway.providers import openai_chat
+from archestra_gateway.providers.kind import Kind, bearer
+
+EMBEDDED = Kind(
+    name="openai",
+    default_url="http://127.0.0.1",
+    credentials=bearer,
+    takes_client_key=False,
+    dialect=attrs.evolve(openai_chat.DIALECT, models_path="/v1/models"),
+    how_to_reach="The embedded model has ended; the next call starts it again",
+)
+"""A model of a person's own; its port is known when it has started."""
+
+DEMONSTRATION = attrs.evolve(
+    EMBEDDED,
+    takes_tools=False,
+    notice=(
+        "This answer comes from SmolLM2-135M-Instruct, a small demonstration model without tools. "
+        "For real work run Ollama (https://ollama.com/download) or add a provider"
+    ),
+)
