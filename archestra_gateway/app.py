@@ -12,6 +12,7 @@ from archestra_gateway.client_configs.backups import Backups
 from archestra_gateway.client_configs.machine import this_machine
 from archestra_gateway.config import Config
 from archestra_gateway.log import Redactor
+from archestra_gateway.providers.embedded import DEMONSTRATION, EMBEDDED
 from archestra_gateway.sandbox.confine import Sandbox
 from archestra_gateway.sandbox.grants import Place
 from archestra_gateway.services.agent import open_agent
@@ -43,6 +44,7 @@ from archestra_gateway.services.status import StatusReport
 from archestra_gateway.services.token import load_token
 from archestra_gateway.services.vault import open_vault
 from archestra_gateway.store.database import open_database
+from archestra_gateway.upstreams.embedded import Embedded
 from archestra_gateway.upstreams.http_client import HttpClient
 from archestra_gateway.upstreams.ollama import Ollama
 from archestra_gateway.upstreams.pool import open_pool
@@ -182,7 +184,8 @@ async def _clients(app: web.Application) -> AsyncIterator[None]:
 async def _llm(app: web.Application) -> AsyncIterator[None]:
     config = app[keys.CONFIG]
     url = config.llm.ollama.url
-    providers = await LlmProviders.load(app[keys.DATABASE], app[keys.VAULT], app[keys.REDACTOR], url)
+    kind = EMBEDDED if config.llm.embedded.model_path else DEMONSTRATION
+    providers = await LlmProviders.load(app[keys.DATABASE], app[keys.VAULT], app[keys.REDACTOR], url, kind)
     app[keys.LLM_PROVIDERS] = providers
     http = HttpClient(config.llm.connect_timeout, config.llm.read_timeout)
     pool = app[keys.POOL]
@@ -193,12 +196,22 @@ async def _llm(app: web.Application) -> AsyncIterator[None]:
         pool.watchdog,
         config.server.data_dir / "ollama.log",
     )
-    app[keys.LLM] = Llm(providers, http, ollama if config.llm.ollama.autostart else None, app[keys.TOKEN])
+    embedded = Embedded(
+        config.embedded_model,
+        config.llm.embedded.idle_timeout,
+        app[ENVIRONMENT],
+        pool.watchdog,
+        http,
+        config.server.data_dir / "embedded.log",
+    )
+    startable = ollama if config.llm.ollama.autostart else None
+    app[keys.LLM] = Llm(providers, http, startable, app[keys.TOKEN], embedded)
     try:
         yield
     finally:
         http.close()
         await ollama.stop()
+        await embedded.stop()
 
 
 @asynccontextmanager

@@ -23,12 +23,12 @@ def install(config: Path | None, data_dir: Path | None) -> None:
 
     It may be interrupted and run again.
     """
-    directory = load(config, data_dir).config.server.data_dir
+    server = load(config, data_dir).config.server
     from archestra_gateway.daemon import embedded as model
     from archestra_gateway.services import data_dir as directories
 
-    directories.prepare(directory)
-    target = directory / "models" / Path(model.SMOLLM2.member).name
+    directories.prepare(server.data_dir)
+    target = server.demonstration_model
     with click.progressbar(length=1, label="Unpacking", file=sys.stderr) as bar:
 
         def progress(written: int, total: int) -> None:

@@ -62,6 +62,11 @@ class ServerConfig:
         """The URL clients know, without a slash at its end."""
         return self.base_url.rstrip("/") or f"http://localhost:{self.port}"
 
+    @property
+    def demonstration_model(self) -> Path:
+        """Where `archestra-gateway embedded install` puts it."""
+        return self.data_dir / "models" / "SmolLM2-135M-Instruct.Q4_1.gguf"
+
 
 @attrs.frozen
 class SecurityConfig:
@@ -131,6 +136,14 @@ class OllamaConfig:
 
 
 @attrs.frozen
+class EmbeddedConfig:
+    model_path: str = setting(
+        "", "A GGUF file; empty means the one that `archestra-gateway embedded install` brings."
+    )
+    idle_timeout: float = setting(600.0, "Seconds without a call after which it is ended.", SECONDS)
+
+
+@attrs.frozen
 class LlmConfig:
     max_body: int = setting(
         0, "Largest request body, in bytes; 0 means no limit (models are pushed through here).", BYTES
@@ -138,11 +151,16 @@ class LlmConfig:
     connect_timeout: float = setting(10.0, "Seconds to connect to a provider.", SECONDS)
     read_timeout: float = setting(600.0, "Seconds without a byte from a provider.", SECONDS)
     ollama: OllamaConfig = attrs.field(factory=OllamaConfig)
+    embedded: EmbeddedConfig = attrs.field(factory=EmbeddedConfig)
 
 
 @attrs.frozen
 class AgentConfig:
-    provider: str = setting("ollama", "The LLM provider of a chat whose request names none.", not_empty)
+    provider: str = setting(
+        "ollama",
+        "The LLM provider of a chat whose request names none; embedded takes over where Ollama does not run.",
+        not_empty,
+    )
     model: str = setting(
         "", "The model of a chat whose request names none; empty means the first one that Ollama lists."
     )
@@ -219,3 +237,9 @@ class Config:
     oauth: OAuthConfig = attrs.field(factory=OAuthConfig)
     request_log: RequestLogConfig = attrs.field(factory=RequestLogConfig)
     log: LogConfig = attrs.field(factory=LogConfig)
+
+    @property
+    def embedded_model(self) -> Path:
+        """The file that the provider `embedded` loads."""
+        named = self.llm.embedded.model_path
+        return Path(named).expanduser() if named else self.server.demonstration_model

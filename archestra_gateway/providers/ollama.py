@@ -10,6 +10,8 @@ OLLAMA = Kind(
     takes_client_key=False,
     dialect=ollama_chat.DIALECT,
     how_to_reach=(
-        "Ollama is not running at {url}. Start it with `ollama serve`, or install it from https://ollama.com/download"
+        "Ollama is not running at {url}. Start it with `ollama serve`, or install it from "
+        "https://ollama.com/download; `archestra-gateway embedded install` brings a small model that "
+        "runs without it"
     ),
 )

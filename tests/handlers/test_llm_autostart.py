@@ -60,7 +60,8 @@ async def test_without_autostart_it_is_said_what_to_do(starts: Path, client: Cli
     assert (await answer.json())["error"] == {
         "code": "UPSTREAM_UNAVAILABLE",
         "message": f"Ollama is not running at {url}. "
-        "Start it with `ollama serve`, or install it from https://ollama.com/download",
+        "Start it with `ollama serve`, or install it from https://ollama.com/download; "
+        "`archestra-gateway embedded install` brings a small model that runs without it",
         "details": {"provider": "ollama"},
     }
     assert not starts.exists()

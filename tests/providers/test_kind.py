@@ -38,5 +38,6 @@ def test_a_stored_key_replaces_what_the_client_sent(
 def test_ollama_that_does_not_run_says_what_to_do() -> None:
     assert KINDS["ollama"].unreachable("ollama", "http://127.0.0.1:11434") == (
         "Ollama is not running at http://127.0.0.1:11434. "
-        "Start it with `ollama serve`, or install it from https://ollama.com/download"
+        "Start it with `ollama serve`, or install it from https://ollama.com/download; "
+        "`archestra-gateway embedded install` brings a small model that runs without it"
     )
