@@ -83,6 +83,7 @@ async def _end_streams(app: web.Application) -> None:
     app[keys.STOPPING].set()
     app[keys.LLM].stop()
     app[keys.MCP_GATEWAY].stop()
+    app[keys.MCP_PROXY].stop()
 
 
 @asynccontextmanager

@@ -57,17 +57,6 @@ class UnsupportedVersion(jsonrpc.ProtocolError):
     number = -32022
 
 
-def check_version(header: str | None, message: Message) -> None:
-    """`header` is MCP-Protocol-Version. Raises UnsupportedVersion."""
-    wanted = header or meta(message.get("params")).get(VERSION_KEY)
-    if wanted is None or wanted in SESSION_VERSIONS:
-        return
-    requested = wanted if isinstance(wanted, str) else str(jsonrpc.value(wanted))
-    raise UnsupportedVersion(
-        f"MCP version {requested} is not spoken here", supported=list(SESSION_VERSIONS), requested=requested
-    )
-
-
 def method(message: Message) -> str:
     """The message's method; empty for an answer."""
     text = message.get("method")

@@ -121,20 +121,20 @@ def check_version(version: Any) -> None:
         )
 
 
-def result(method: str, outcome: Raw) -> Raw:
+def result(method: str, outcome: Raw, server_info: Any = SERVER_INFO) -> Raw:
     """An old server's result as this era wants it; what is there already stays."""
     members = jsonrpc.decode(bytes(outcome))
     added: dict[str, Any] = {"resultType": "complete"}
     if method in CACHEABLE and jsonrpc.value(members.get("resultType")) != "input_required":
         added |= {"ttlMs": 0, "cacheScope": "private"}
-    meta = {SERVER_INFO_KEY: SERVER_INFO, **mcp.meta(outcome)}
+    meta = {SERVER_INFO_KEY: server_info, **mcp.meta(outcome)}
     return Raw(jsonrpc.encode({**added, **members, "_meta": meta}))
 
 
-def answer(message: Message, method: str, uri: Any = None) -> Message:
+def answer(message: Message, method: str, uri: Any = None, server_info: Any = SERVER_INFO) -> Message:
     """An old server's answer to `method` as this era wants it; `uri` is what was to be read."""
     if "result" in message:
-        return {**message, "result": result(method, message["result"])}
+        return {**message, "result": result(method, message["result"], server_info)}
     error = jsonrpc.value(message.get("error"))
     if isinstance(error, dict) and error.get("code") == _RESOURCE_NOT_FOUND:
         error = {**error, "code": jsonrpc.INVALID_PARAMS, "data": {"uri": uri}}

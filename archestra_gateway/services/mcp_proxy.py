@@ -12,8 +12,10 @@ import attrs
 from msgspec import Raw
 
 from archestra_gateway.errors import GatewayError, InternalError, NotFound
-from archestra_gateway.protocol import jsonrpc, mcp
+from archestra_gateway.protocol import jsonrpc, mcp, modern
 from archestra_gateway.protocol.jsonrpc import Message
+from archestra_gateway.protocol.modern import Headers
+from archestra_gateway.services.mcp_proxy_modern import ModernProxy
 from archestra_gateway.services.mcp_request_log import Entry
 from archestra_gateway.services.mcp_server import McpServers
 from archestra_gateway.services.mcp_session import Session
@@ -32,7 +34,7 @@ class Incoming:
 
     server: str
     session_id: str | None
-    version: str | None
+    headers: Headers
     text: bytes
     listener: Listener | None
     entry: Entry
@@ -58,6 +60,7 @@ class McpProxy:
     _servers: McpServers
     _sessions: dict[str, Session] = attrs.field(factory=dict)
     _detached: set[asyncio.Task[Any]] = attrs.field(factory=set)
+    _modern: ModernProxy = attrs.field(factory=ModernProxy)
 
     async def receive(self, incoming: Incoming) -> Reply:
         """Never raises a GatewayError: it becomes the reply, with the id of the message it is about."""
@@ -94,6 +97,10 @@ class McpProxy:
         session = self.session(server, identifier)
         await session.server.close_session(session.lease)
 
+    def stop(self) -> None:
+        """End the streams that have no end of their own."""
+        self._modern.stop()
+
     async def close(self) -> None:
         for task in self._detached:
             task.cancel()
@@ -103,8 +110,10 @@ class McpProxy:
         kind = jsonrpc.kind(message)
         method = mcp.method(message)
         _describe(incoming.entry, method, message)
-        mcp.check_version(incoming.version, message)
         server = self._servers.find(incoming.server)
+        version = incoming.headers.version[0] if incoming.headers.version else None
+        if modern.is_modern(version, message):
+            return await self._answer_modern(incoming, message, kind, server)
         if incoming.session_id is not None:
             return await self._in_session(incoming, message, method, kind)
         if method == mcp.INITIALIZE and "id" in message:
@@ -113,6 +122,19 @@ class McpProxy:
             return Reply()  # without a session there is nobody whom it could concern
         upstream = await server.shared()
         return Reply(await upstream.call(Call(message, incoming.listener)))
+
+    async def _answer_modern(
+        self, incoming: Incoming, message: Message, kind: jsonrpc.Kind, server: Server
+    ) -> Reply:
+        if kind == "answer":
+            raise jsonrpc.InvalidMessage("Clients of this version send requests, and no answers")
+        if kind == "notification":
+            modern.check_version(incoming.headers.version[0] if incoming.headers.version else None)
+            return Reply()
+        envelope = modern.check(incoming.headers, message)
+        _introduce(incoming.entry, _named(envelope.client_info))
+        answer = await self._modern.answer(server, message, incoming.listener)
+        return Reply(answer, status=modern.status(answer))
 
     async def _in_session(
         self, incoming: Incoming, message: Message, method: str, kind: jsonrpc.Kind
@@ -173,7 +195,10 @@ def _introduce(entry: Entry, client_info: dict[str, str]) -> None:
 
 
 def _client_info(message: Message) -> dict[str, str]:
-    info = mcp.member(message.get("params"), "clientInfo")
+    return _named(mcp.member(message.get("params"), "clientInfo"))
+
+
+def _named(info: Any) -> dict[str, str]:
     if not isinstance(info, dict):
         return {}
     wanted = {"client_name": info.get("name"), "client_version": info.get("version")}

@@ -194,19 +194,70 @@ async def test_a_bare_client_that_leaves_cancels_its_call(client: TestClient, fi
             await asyncio.sleep(0.02)
 
 
-async def test_a_new_era_client_is_told_to_fall_back(client: TestClient, files: str) -> None:
-    by_header = await client.post(
-        f"/mcp_proxy/{files}", json=tool("echo"), headers={"MCP-Protocol-Version": "2026-07-28"}
-    )
-    message = tool("echo")
-    message["params"]["_meta"] = {"io.modelcontextprotocol/protocolVersion": "2026-07-28"}
-    by_meta = await client.post(f"/mcp_proxy/{files}", json=message)
+def modern(method: str, called: str = "", version: str = "2026-07-28", **params: Any) -> dict[str, Any]:
+    """The body and the headers of a request of the new era."""
+    prefix = "io.modelcontextprotocol/"
+    meta = {f"{prefix}protocolVersion": version, f"{prefix}clientCapabilities": {}}
+    headers = {"MCP-Protocol-Version": version, "Mcp-Method": method, "Mcp-Name": called}
+    return {
+        "json": {"jsonrpc": "2.0", "id": 7, "method": method, "params": {**params, "_meta": meta}},
+        "headers": {"Accept": "application/json, text/event-stream"}
+        | {k: v for k, v in headers.items() if v},
+    }
 
-    for answer in (by_header, by_meta):
-        error = (await answer.json())["error"]
-        assert (answer.status, error["code"]) == (400, -32022)
-        assert error["data"]["requested"] == "2026-07-28"
-        assert error["data"]["supported"][0] == "2025-11-25"
+
+async def test_a_new_client_reaches_an_old_server(client: TestClient, files: str) -> None:
+    url = f"/mcp_proxy/{files}"
+    discovered = (await (await client.post(url, **modern("server/discover"))).json())["result"]
+    listed = (await (await client.post(url, **modern("tools/list"))).json())["result"]
+    called = await client.post(url, **modern("tools/call", "echo", name="echo", arguments={"text": "hi"}))
+
+    assert discovered["supportedVersions"][0] == "2026-07-28"
+    assert discovered["capabilities"] == {"tools": {"listChanged": True}}
+    assert (listed["resultType"], listed["ttlMs"], listed["cacheScope"]) == ("complete", 0, "private")
+    assert (await called.json())["result"] == {
+        "resultType": "complete",
+        "content": [{"type": "text", "text": "hi"}],
+        "_meta": {"io.modelcontextprotocol/serverInfo": {"name": "fake", "version": "1"}},
+    }
+
+
+@pytest.mark.parametrize(
+    ("request_", "status", "number"),
+    [
+        (modern("ping"), 404, -32601),
+        (modern("initialize"), 404, -32601),
+        (modern("no/such/method"), 404, -32601),
+        (modern("tools/call", "another", name="echo"), 400, -32020),
+        (modern("tools/list", version="2099-01-01"), 400, -32022),
+    ],
+)
+async def test_a_new_client_is_refused_as_its_era_says(
+    client: TestClient, files: str, request_: dict[str, Any], status: int, number: int
+) -> None:
+    answer = await client.post(f"/mcp_proxy/{files}", **request_)
+
+    assert (answer.status, (await answer.json())["error"]["code"]) == (status, number)
+
+
+async def test_a_new_client_listens_to_an_old_server(
+    client: TestClient, files: str, app: web.Application, read_events: Any
+) -> None:
+    wanted = {"toolsListChanged": True}
+    listening = await client.post(
+        f"/mcp_proxy/{files}", **modern("subscriptions/listen", notifications=wanted)
+    )
+    heard = read_events(listening)
+    acknowledged = await anext(heard)
+
+    await client.post(f"/mcp_proxy/{files}", json=tool("change_tools"))
+    changed = await anext(heard)
+    app[keys.MCP_PROXY].stop()
+    ended = await anext(heard)
+
+    assert acknowledged["params"]["notifications"] == wanted
+    assert changed["method"] == "notifications/tools/list_changed"
+    assert ended["result"]["resultType"] == "complete"
 
 
 async def test_every_call_is_logged(client: TestClient, files: str, app: web.Application) -> None:

@@ -1,0 +1,73 @@
+"""Requests of 2026-07-28 at `/mcp_proxy/{server}`, before a server that begins with `initialize`."""
+
+import contextlib
+
+import attrs
+
+from archestra_gateway.errors import GatewayError
+from archestra_gateway.protocol import jsonrpc, mcp, modern
+from archestra_gateway.protocol.jsonrpc import Message
+from archestra_gateway.services.mcp_gateway_listen import Listen
+from archestra_gateway.services.mcp_view import Visibility
+from archestra_gateway.upstreams.dialogue import Call, Listener
+from archestra_gateway.upstreams.server import Server
+
+
+@attrs.frozen(eq=False)
+class ModernProxy:
+    """`listens` are the open `subscriptions/listen`."""
+
+    listens: set[Listen] = attrs.field(factory=set)
+
+    async def answer(self, server: Server, message: Message, listener: Listener | None) -> Message:
+        """What the server answers, as this era wants it. Raises GatewayError."""
+        method = mcp.method(message)
+        if method in modern.REMOVED:
+            refusal = f"There is no method {method} in {modern.VERSION}"
+            return jsonrpc.error(message["id"], jsonrpc.METHOD_NOT_FOUND, refusal)
+        if method == modern.LISTEN:
+            answer = await self._listen(server, message, listener)
+        elif method == modern.DISCOVER:
+            answer = await _discover(server, message)
+        else:
+            answer = await (await server.shared()).call(Call(message, listener))
+        info = mcp.member(server.initialized, "serverInfo") or modern.SERVER_INFO
+        return modern.answer(answer, method, mcp.member(message.get("params"), "uri"), info)
+
+    def stop(self) -> None:
+        """End the streams that have no end of their own."""
+        for listen in self.listens:
+            listen.ended.set()
+
+    async def _listen(self, server: Server, message: Message, listener: Listener | None) -> Message:
+        """Until the client leaves or the gateway stops."""
+        if listener is None:
+            raise jsonrpc.InvalidMessage(f"{modern.LISTEN} needs `Accept: text/event-stream`")
+        upstream = await server.shared()
+        listen = Listen.wanted(message, listener, Visibility())
+
+        def hear(_: str, news: Message | None) -> None:
+            if news is not None:
+                listen.hear_news(news)
+
+        listen.acknowledge()
+        self.listens.add(listen)
+        server.watchers.append(hear)
+        try:
+            for uri in listen.uris:
+                asked = jsonrpc.request(0, "resources/subscribe", {"uri": uri})
+                with contextlib.suppress(GatewayError):  # the client is told of the rest all the same
+                    await upstream.call(Call(asked, is_own=True))
+            await listen.ended.wait()
+        finally:
+            server.watchers.remove(hear)
+            self.listens.discard(listen)
+        return listen.result()
+
+
+async def _discover(server: Server, message: Message) -> Message:
+    """What the server said about itself when it was initialized."""
+    await server.shared()
+    said = mcp.members(server.initialized)
+    told = {name: said[name] for name in ("capabilities", "instructions") if name in said}
+    return jsonrpc.result(message["id"], {"supportedVersions": list(modern.SUPPORTED), **told})
