@@ -1,4 +1,4 @@
-"""The official conformance suite against `/mcp`, before a server with the names that it calls."""
+"""The official conformance suite against both endpoints, before a server with the names that it calls."""
 
 import asyncio
 from pathlib import Path
@@ -18,26 +18,27 @@ pytestmark = [
 ]
 
 
+@pytest.mark.parametrize("path", ["/mcp", "/mcp_proxy/reference"])
 @pytest.mark.parametrize("revision", ["2025-11-25", "2026-07-28"])
 async def test_nothing_fails_that_a_revision_requires(
-    client: TestClient, reference: str, revision: str, tmp_path: Path
+    client: TestClient, reference: str, path: str, revision: str, tmp_path: Path
 ) -> None:
-    code, said = await run(NEWEST, client, "--requirements", revision, "--output-dir", str(tmp_path))
+    code, said = await run(NEWEST, client, path, "--requirements", revision, "--output-dir", str(tmp_path))
 
     assert code == 0, said
     assert f"Not scored for {revision}" in said
 
 
 async def test_nothing_fails_in_the_stable_suite(client: TestClient, reference: str, tmp_path: Path) -> None:
-    code, said = await run(STABLE, client, "--output-dir", str(tmp_path))
+    code, said = await run(STABLE, client, "/mcp", "--output-dir", str(tmp_path))
 
     assert code == 0, said
     assert "39 passed, 0 failed" in said
 
 
-async def run(suite: Path, client: TestClient, *flags: str) -> tuple[int | None, str]:
-    """How the suite ended, and what it printed about /mcp; a scored failure is not 0."""
-    url = str(client.make_url("/mcp"))
+async def run(suite: Path, client: TestClient, path: str, *flags: str) -> tuple[int | None, str]:
+    """How the suite ended, and what it printed about `path`; a scored failure is not 0."""
+    url = str(client.make_url(path))
     process = await asyncio.create_subprocess_exec(
         str(PROGRAM),
         *(str(suite), "server", "--url", url, *flags),
