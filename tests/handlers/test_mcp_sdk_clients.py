@@ -1,4 +1,4 @@
-"""Real MCP clients at `/mcp`: the Python SDK in its modes, the Inspector, mcp-remote."""
+"""Real MCP clients at the gateway: the Python SDK in its modes, the Inspector, mcp-remote."""
 
 import asyncio
 import json
@@ -48,6 +48,15 @@ async def test_the_python_sdk_in_every_mode(
     assert "Ada" in str(asked.content[0])
     assert "reference" in str(read.contents[0])
     assert "diagnose_mcp_server" in {prompt.name for prompt in prompts.prompts}
+
+
+async def test_the_python_sdk_speaks_the_new_era_to_one_server(client: TestClient, files: str) -> None:
+    async with Client(str(client.make_url(f"/mcp_proxy/{files}")), mode="auto") as sdk:
+        called = await sdk.call_tool("echo", {"text": "hello"})
+        spoken = sdk.protocol_version
+
+    assert spoken == "2026-07-28"
+    assert "hello" in str(called.content[0])
 
 
 @needs_node
