@@ -1,7 +1,7 @@
 """From an MCP server to the authorization server that it names (RFC 9728, RFC 8414, OpenID discovery)."""
 
 from typing import Any
-from urllib.parse import urlsplit, urlunsplit
+from urllib.parse import urlsplit
 
 import attrs
 
@@ -117,7 +117,9 @@ def issuer_urls(issuer: str) -> list[str]:
 
 def is_same_issuer(one: str, other: str) -> bool:
     """Letter by letter; only the slash of a bare host may be missing, since libraries add it."""
-    return one == other or (_is_bare(one) and _is_bare(other) and one.rstrip("/") == other.rstrip("/"))
+    return one == other or (
+        _is_bare(one) and _is_bare(other) and one.removesuffix("/") == other.removesuffix("/")
+    )
 
 
 def covers(resource: str, server_url: str) -> bool:
@@ -133,7 +135,7 @@ def covers(resource: str, server_url: str) -> bool:
 
 def _is_bare(url: str) -> bool:
     parts = urlsplit(url)
-    return urlunsplit((*parts[:2], "", "", "")) == url.rstrip("/")
+    return parts.path in ("", "/") and not parts.query and not parts.fragment
 
 
 def _checked(data: dict[str, Any], name: str, limits: Limits) -> str | None:

@@ -1,9 +1,11 @@
 """A protected MCP server and the authorization server it names, on real ports; a person with a browser."""
 
 import hashlib
+import os
 import secrets
 from base64 import urlsafe_b64encode
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
 from typing import Any
 from urllib.parse import parse_qsl, urlencode, urlsplit
 
@@ -12,6 +14,12 @@ import attrs
 import pytest
 from aiohttp import web
 from aiohttp.test_utils import TestClient, TestServer
+
+from archestra_gateway.app import create_app
+from archestra_gateway.config import Config
+from archestra_gateway.web.connection import Runner
+
+Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
 TOOLS = [{"name": name, "inputSchema": {"type": "object"}} for name in ("read", "write")]
 
@@ -29,6 +37,7 @@ class World:
     adds: dict[str, str] = attrs.field(factory=dict)
     token_error: tuple[int, dict[str, Any]] | None = None
     always_insufficient: bool = False
+    answers: dict[str, Handler] = attrs.field(factory=dict)
     asked: list[str] = attrs.field(factory=list)
     registered: list[dict[str, Any]] = attrs.field(factory=list)
     token_requests: list[dict[str, str]] = attrs.field(factory=list)
@@ -134,10 +143,16 @@ class World:
         return web.Response()
 
 
-@pytest.fixture
-async def world() -> AsyncIterator[World]:
+@asynccontextmanager
+async def opened() -> AsyncIterator[World]:
     made = World()
-    resource, issuer = web.Application(), web.Application()
+
+    @web.middleware
+    async def instead(request: web.Request, handler: Handler) -> web.StreamResponse:
+        """An answer that a test wants in place of the honest one."""
+        return await made.answers.get(request.path, handler)(request)
+
+    resource, issuer = web.Application(middlewares=[instead]), web.Application(middlewares=[instead])
     resource.router.add_route("*", "/mcp", made.protected)
     resource.router.add_get("/.well-known/oauth-protected-resource/mcp", made.describe_resource)
     issuer.router.add_get("/.well-known/oauth-authorization-server", made.describe)
@@ -147,6 +162,19 @@ async def world() -> AsyncIterator[World]:
     issuer.router.add_post("/revoke", made.revoke)
     async with TestServer(resource) as one, TestServer(issuer) as two:
         made.mcp, made.issuer = str(one.make_url("/mcp")), str(two.make_url("")).rstrip("/")
+        yield made
+
+
+@pytest.fixture
+async def world() -> AsyncIterator[World]:
+    async with opened() as made:
+        yield made
+
+
+@pytest.fixture
+async def other_world() -> AsyncIterator[World]:
+    """A server of somebody else, with its own authorization server."""
+    async with opened() as made:
         yield made
 
 
@@ -211,3 +239,14 @@ def person(client: TestClient[web.Request, web.Application], world: World) -> Pe
 def person_at(world: World) -> Callable[[TestClient[web.Request, web.Application]], Person]:
     """For a gateway that is started again."""
     return lambda client: Person(client, world)
+
+
+class GatewayServer(TestServer):
+    async def _make_runner(self, **kwargs: object) -> web.BaseRunner:
+        return Runner(self.app)
+
+
+@pytest.fixture
+def gateway() -> Callable[[Config], TestClient[web.Request, web.Application]]:
+    """`async with gateway(config) as client`, as often as a test wants to start it again."""
+    return lambda config: TestClient(GatewayServer(create_app(config, os.environ)))

@@ -2,20 +2,15 @@
 
 import asyncio
 import json
-import os
 import time
-from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qsl, urlsplit
 
 import pytest
-from aiohttp.test_utils import TestClient, TestServer
 
 from archestra_gateway import keys
-from archestra_gateway.app import create_app
-from archestra_gateway.web.connection import Runner
 
 
 async def until(happened: Callable[[], Any]) -> None:
@@ -303,7 +298,7 @@ async def test_logins_on_their_way_are_bounded(person, world) -> None:
     assert again["status"] == 200
 
 
-async def test_a_login_survives_a_restart_and_is_renewed_after_it(config, world, person_at) -> None:
+async def test_a_login_survives_a_restart_and_is_renewed_after_it(config, world, person_at, gateway) -> None:
     async with gateway(config) as client:
         person = person_at(client)
         await person.install()
@@ -323,16 +318,6 @@ async def test_a_login_survives_a_restart_and_is_renewed_after_it(config, world,
         if path.is_file():
             assert b"access-" not in path.read_bytes(), path
             assert b"refresh-" not in path.read_bytes(), path
-
-
-@asynccontextmanager
-async def gateway(config: Any) -> AsyncIterator[TestClient[Any, Any]]:
-    class Server(TestServer):
-        async def _make_runner(self, **kwargs: object) -> Any:
-            return Runner(self.app)
-
-    async with TestClient(Server(create_app(config, os.environ))) as client:
-        yield client
 
 
 async def test_events_tell_what_becomes_of_a_login(person, world) -> None:
