@@ -68,6 +68,11 @@ class Account:
             await self._renew(credential, challenge)
         return True
 
+    def worked(self) -> None:
+        if self.credential is None and self.challenge is not None:
+            self.challenge = None
+            self.changed(self)
+
     async def adopt(self, credential: Credential, epoch: int) -> bool:
         """The fruit of a login; False when the server is gone, or another one by now."""
         if epoch != self.epoch or not await self.credentials.save(self.name, credential, self.credential):

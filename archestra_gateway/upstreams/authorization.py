@@ -28,6 +28,9 @@ class Authorization(Protocol):
     async def renewed(self, refusal: Refusal) -> bool:
         """Whether the request is worth a second try, with new headers."""
 
+    def worked(self) -> None:
+        """The server took a request, with a login or without."""
+
     async def forget(self) -> None:
         """The server is gone, or is another one from now on."""
 
@@ -42,6 +45,9 @@ class NoAuthorization:
 
     async def renewed(self, refusal: Refusal) -> bool:
         return False
+
+    def worked(self) -> None:
+        pass
 
     async def forget(self) -> None:
         pass

@@ -122,6 +122,8 @@ class Remote:
                     refusal = Refusal(url, response.status, challenges, login, is_second)
                     if await self._authorization.renewed(refusal):
                         continue
+                elif response.ok:
+                    self._authorization.worked()
                 yield response
                 return
 

@@ -161,16 +161,17 @@ class Server:
         )
 
     def _state(self, authorization: Authorization | None, *, is_running: bool) -> State:
-        login = authorization.state if authorization else "needed"
+        if authorization is not None and authorization.state == "needed":
+            return "needs_authorization"
         if is_running:
             return "running"
         if self._starting is not None:
             return "starting"
         if self._backoff.is_crash_loop(time.monotonic()):
             return "crash_loop"
-        if login == "authorizing":
+        if authorization is not None and authorization.state == "authorizing":
             return "authorizing"
-        if isinstance(self._last_error, AuthorizationNeeded) and login == "needed":
+        if isinstance(self._last_error, AuthorizationNeeded) and authorization is None:
             return "needs_authorization"
         return "stopped" if self._could_start else "error"
 

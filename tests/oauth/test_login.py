@@ -355,3 +355,59 @@ async def test_a_refresh_token_is_asked_for_where_that_must_be_asked(person, wor
 
     assert asked["scope"] == ("read offline_access" if offline else "read")
     assert asked.get("prompt") == ("consent" if offline else None)
+
+
+async def test_a_login_that_is_over_shows_in_the_servers_state_though_it_runs(person, world) -> None:
+    await person.install()
+    await person.log_in()
+    await person.does()
+    running = (await person.status())["state"]
+    world.access.clear()
+    world.refresh.clear()
+
+    await person.call()
+    over = (await person.status())["state"]
+    await person.log_in()
+    await person.does()
+
+    assert (running, over) == ("running", "needs_authorization")
+    assert (await person.status())["state"] == "running"
+
+
+async def test_a_server_that_takes_a_plain_key_needs_no_login(person, world) -> None:
+    await person.install()
+    await person.call()
+    needed = await person.status()
+    world.access["plain-key"] = {"read"}
+    config = {"transport": "http", "url": world.mcp, "headers": {"authorization": "Bearer plain-key"}}
+
+    await person.client.put("/api/mcp_server/remote", json={"server_config": config})
+
+    assert await person.does() == "did read"
+    assert (needed["state"], needed["authorization"]["state"]) == ("needs_authorization", "needed")
+    shown = await person.status()
+    assert (shown["state"], shown["authorization"]) == ("running", None)
+
+
+async def test_a_login_takes_the_place_of_a_configured_authorization(person, world) -> None:
+    await person.install(headers={"authorization": "Bearer old", "X-Else": "kept"})
+
+    await person.log_in()
+
+    assert await person.does() == "did read"
+    assert world.seen[-1].startswith("Bearer access-")
+
+
+async def test_mcp_for_all_servers_uses_the_login_and_says_when_it_is_over(person, world) -> None:
+    await person.install()
+    params = {"name": "remote__read", "arguments": {}}
+    message = {"jsonrpc": "2.0", "id": 1, "method": "tools/call", "params": params}
+    await person.log_in()
+
+    during = await (await person.client.post("/mcp", json=message)).text()
+    world.access.clear()
+    world.refresh.clear()
+    after = await (await person.client.post("/mcp", json=message)).text()
+
+    assert "did read" in during
+    assert "start_oauth" in after
