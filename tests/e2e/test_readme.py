@@ -12,7 +12,7 @@ ANSWERS = (
     ['"name":"filesystem-server"', "Hello from the gateway"],
     ['"name":"notes"', '"read_file"', '"tool_name":"read_file"', '"total_requests":1'],
     ['"done":true'],
-    ['event:message_start', 'data:[DONE]'],
+    ["event:message_start", "data:[DONE]"],
 )
 
 

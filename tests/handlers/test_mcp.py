@@ -110,7 +110,7 @@ async def test_plain_names_where_nobody_else_has_them(
     assert "echo" not in together
 
 
-@pytest.mark.parametrize("mcp", [McpConfig(list_timeout=0.5, start_timeout=30)])
+@pytest.mark.parametrize("mcp", [McpConfig(list_timeout=8, start_timeout=30)])
 async def test_a_slow_or_broken_server_neither_delays_nor_empties_the_list(
     bare: Mcp, install: Any, fake: Any
 ) -> None:
@@ -118,7 +118,7 @@ async def test_a_slow_or_broken_server_neither_delays_nor_empties_the_list(
     await install("mute", fake("--mute"))
     await install("broken", fake("--crash"))
 
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(15):
         first = (await bare.ask("tools/list"))["result"]
     async with asyncio.timeout(0.4):
         second = (await bare.ask("tools/list"))["result"]
@@ -127,7 +127,7 @@ async def test_a_slow_or_broken_server_neither_delays_nor_empties_the_list(
     missing = first["_meta"]["archestra/unavailable_servers"]
     assert "good__echo" in [tool["name"] for tool in first["tools"]]
     assert second["tools"] == first["tools"]
-    assert "within 0.5 seconds" in missing["mute"]
+    assert "within 8 seconds" in missing["mute"]
     assert "exit code 1" in missing["broken"]
     assert called["content"][0]["text"] == "still here"
 
