@@ -1,16 +1,17 @@
 """What an HTTP request tells the request log."""
 
 import time
+from collections.abc import Awaitable, Callable
 
 from aiohttp import web
-from pytest_aiohttp.plugin import AiohttpClient
+from aiohttp.test_utils import TestClient
 
 from archestra_gateway.services.mcp_request_log import Entry
 from archestra_gateway.web import logged
 
 
 async def test_an_entry_begins_with_what_the_request_says(
-    app: web.Application, aiohttp_client: AiohttpClient
+    app: web.Application, serve: Callable[[web.Application], Awaitable[TestClient]]
 ) -> None:
     entries: list[Entry] = []
 
@@ -20,7 +21,7 @@ async def test_an_entry_begins_with_what_the_request_says(
         return web.Response()
 
     app.middlewares.append(handle)
-    client = await aiohttp_client(app)
+    client = await serve(app)
     headers = {
         "User-Agent": "curl/8",
         "X-Client-Name": "cli",
