@@ -16,7 +16,7 @@ async def test_an_entry_begins_with_what_the_request_says(
     entries: list[Entry] = []
 
     @web.middleware
-    async def handle(request: web.Request, _: object) -> web.Response:
+    async def handle(request: web.Request, handler: object) -> web.Response:
         entries.append(logged.begin(request, "llm", "ollama"))
         return web.Response()
 
