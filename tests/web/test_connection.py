@@ -165,4 +165,4 @@ async def test_a_crowd_beyond_the_open_files_costs_one_line_of_log(loop: str) ->
     assert served == b"HTTP/1.1 200 OK\r\n"
     assert log.decode().count("\n") == 1, log.decode()
     assert "no more files may be opened" in log.decode()
-    assert float(output) < 1.5, "seconds of CPU"
+    assert float(output) < 2.5, "seconds of CPU; a core that burns all the while is above 3"
