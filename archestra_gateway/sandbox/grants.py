@@ -60,7 +60,8 @@ def policy(
     uid, gid = child_ids(wish.name)
     granted = list(grants(wish, place, uid))
     seen_home = inside_home or home
-    mounts = _without_repetition([*shown, *granted, *_working_folder(wish, shown + granted, user_home)])
+    asked = [*shown, *granted, *_working_folder(wish, shown + granted, user_home)]
+    mounts = _without_repetition(asked, uid)
     return Policy(
         command=(program.path, *wish.config.args),
         env=variables(wish, program, environment, seen_home, granted),
@@ -69,7 +70,9 @@ def policy(
         uid=uid,
         gid=gid,
         mounts=in_order([*mounts, Mount(home, seen_home, is_writable=True)]),
-        hidden=hidden(mounts, os.path.realpath(place.data_dir), uid),
+        hidden=tuple(
+            dict.fromkeys((*hidden(mounts, os.path.realpath(place.data_dir), uid), *closed(mounts, uid)))
+        ),
         limits=wish.permissions.limits,
         reaches_out=wish.permissions.reaches_out or wish.is_learning,
     )
@@ -112,6 +115,21 @@ def hidden(mounts: Iterable[Mount], folder: str, uid: int) -> tuple[str, ...]:
             veiled = closed_folder(mount.source, folder, uid) or folder
             found.append(os.path.join(mount.target, os.path.relpath(veiled, mount.source)))
     return tuple(found)
+
+
+def closed(mounts: Iterable[Mount], uid: int) -> Iterable[str]:
+    """Where a mount lies in another one, below a folder that the child's user may not walk through.
+
+    Nothing could be mounted there, and the child would see nothing of that folder anyway: it is hidden whole.
+    """
+    mounts = list(mounts)
+    for outer in mounts:
+        for inner in mounts:
+            if inner.target != outer.target and is_within(inner.target, outer.target):
+                source = os.path.join(outer.source, os.path.relpath(inner.target, outer.target))
+                veiled = closed_folder(outer.source, os.path.dirname(source), uid)
+                if veiled is not None:
+                    yield os.path.join(outer.target, os.path.relpath(veiled, outer.source))
 
 
 def closed_folder(top: str, folder: str, uid: int) -> str | None:
@@ -200,8 +218,8 @@ def _is_ours(program: Program) -> bool:
     return os.path.basename(program.path).startswith("archestra-")
 
 
-def _without_repetition(mounts: list[Mount]) -> list[Mount]:
-    """A read-only mount below another one of the same place shows nothing new."""
+def _without_repetition(mounts: list[Mount], uid: int) -> list[Mount]:
+    """A read-only mount below another one of its place shows nothing new, where the child may walk to it."""
     return [
         mount
         for mount in mounts
@@ -212,6 +230,7 @@ def _without_repetition(mounts: list[Mount]) -> list[Mount]:
             and other.source == other.target
             and mount.target != other.target
             and is_within(mount.target, other.target)
+            and closed_folder(other.source, os.path.dirname(mount.source), uid) is None
             for other in mounts
         )
     ]

@@ -63,8 +63,13 @@ class Confined:
 def hostile(pool: Pool) -> Callable[..., Confined]:
     """hostile(hosts=["example.com:443"]) → a server under these permissions that tries everything."""
 
-    def make(name: str = "hostile", env: dict[str, str] | None = None, **permissions: Any) -> Confined:
-        args = ["-S", "-E", str(FAKES / "hostile_mcp_server.py")]
+    def make(
+        name: str = "hostile",
+        env: dict[str, str] | None = None,
+        script: Path = FAKES / "hostile_mcp_server.py",
+        **permissions: Any,
+    ) -> Confined:
+        args = ["-S", "-E", str(script)]
         config = StdioConfig(command=sys.executable, args=args, env=env or {})
         return Confined(Server(name, config, pool, Permissions(**permissions)))
 

@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 import os
+import shutil
 import signal
 import socket
 import time
@@ -16,6 +17,7 @@ from archestra_gateway.errors import GatewayError
 from archestra_gateway.schemas.permissions import MIB, Limits
 
 Hostile = Callable[..., Any]
+FAKES = Path(__file__).parent.parent / "fakes"
 
 
 def is_refused(answer: Any) -> bool:
@@ -69,6 +71,22 @@ async def test_the_gateways_own_data_is_not_there(
 async def test_its_own_data_can_not_be_granted_either(hostile: Hostile, data_dir: Path) -> None:
     with pytest.raises(GatewayError, match="which is the gateway's own"):
         await hostile(read_only=[str(data_dir)])("limits")
+
+
+@pytest.mark.parametrize("kind", ["read_only", "read_write"])
+async def test_a_program_in_a_closed_folder_below_a_granted_one_runs(
+    hostile: Hostile, tmp_path: Path, kind: str
+) -> None:
+    closed = tmp_path / "closed"
+    (closed / "program").mkdir(parents=True)
+    closed.chmod(0o700)
+    script = Path(shutil.copy(FAKES / "hostile_mcp_server.py", closed / "program"))
+    (closed / "other").write_text("a secret")
+    confined = hostile(script=script, **{kind: ["/tmp"]})
+
+    assert "hostile_mcp_server.py" in await confined("look", path=str(closed / "program"))
+    if os.geteuid() == 0:  # a child of another daemon has its user, who may look there
+        assert is_refused(await confined("read", path=str(closed / "other")))
 
 
 @pytest.mark.parametrize(
