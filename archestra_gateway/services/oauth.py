@@ -136,7 +136,11 @@ class OAuth:
         if document and found.server.takes_metadata_document:
             return clients.by_document(found.server, document, uri)
         known = account.client
-        if known is not None and known.is_for(found.server.issuer, uri, self.clock()):
+        if (
+            known is not None
+            and account.is_client_proven
+            and known.is_for(found.server.issuer, uri, self.clock())
+        ):
             return known
         account.client = await clients.register(fetcher, found.server, uri)
         await self._credentials.save_client(account.name, account.client)
@@ -148,6 +152,7 @@ class OAuth:
         self._give_up(flow.server.name)
         self._flows[flow.state] = flow
         flow.account.is_pending = True
+        flow.account.is_client_proven = False
         flow.account.last_error = None
         asyncio.get_running_loop().call_later(self._config.login_timeout, self._expire)
         self._changed(flow.account)

@@ -30,7 +30,8 @@ MARGIN = 30.0
 class Account:
     """`challenge` is what the server last asked for in vain; `changed` hears that `shown` says something new.
 
-    `epoch` counts how often it was forgotten: a login that began before is for another server.
+    `epoch` counts how often it was forgotten: a login that began before is for another server. A client that
+    is not proven led to no login the last time: the authorization server may have forgotten it.
     """
 
     name: str
@@ -43,6 +44,7 @@ class Account:
     client: Client | None = None
     challenge: Challenge | None = None
     is_pending: bool = False
+    is_client_proven: bool = True
     last_error: str | None = None
     epoch: int = 0
     _renewing: asyncio.Task[Credential] | None = None
@@ -78,6 +80,7 @@ class Account:
         if epoch != self.epoch or not await self.credentials.save(self.name, credential, self.credential):
             return False
         self.credential, self.challenge, self.last_error = credential, None, None
+        self.is_client_proven = True
         return True
 
     async def forget(self) -> None:

@@ -143,6 +143,10 @@ class World:
         return web.Response()
 
 
+async def missing(request: web.Request) -> web.StreamResponse:
+    raise web.HTTPNotFound
+
+
 @asynccontextmanager
 async def opened() -> AsyncIterator[World]:
     made = World()
@@ -156,6 +160,7 @@ async def opened() -> AsyncIterator[World]:
     resource.router.add_route("*", "/mcp", made.protected)
     resource.router.add_get("/.well-known/oauth-protected-resource/mcp", made.describe_resource)
     issuer.router.add_get("/.well-known/oauth-authorization-server", made.describe)
+    issuer.router.add_get("/.well-known/openid-configuration", missing)
     issuer.router.add_get("/authorize", made.authorize)
     issuer.router.add_post("/register", made.register)
     issuer.router.add_post("/token", made.token)

@@ -8,9 +8,12 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qsl, urlsplit
 
+import attrs
 import pytest
+from aiohttp import web
 
 from archestra_gateway import keys
+from archestra_gateway.config import OAuthConfig
 
 
 async def until(happened: Callable[[], Any]) -> None:
@@ -411,3 +414,79 @@ async def test_mcp_for_all_servers_uses_the_login_and_says_when_it_is_over(perso
 
     assert "did read" in during
     assert "start_oauth" in after
+
+
+async def test_a_published_description_takes_the_place_of_a_registration(
+    config, world, person_at, gateway
+) -> None:
+    url = "https://gateway.example/client.json"
+    config = attrs.evolve(config, oauth=OAuthConfig(client_metadata_url=url))
+    async with gateway(config) as client:
+        person = person_at(client)
+        await person.install()
+        unknown = await person.click()
+        world.metadata = {"client_id_metadata_document_supported": True}
+
+        await person.log_in()
+
+        assert await person.does() == "did read"
+    assert "client_id=client-1" in unknown["auth_url"]
+    assert world.token_requests[0]["client_id"] == url
+
+
+async def test_openid_descriptions_and_old_servers_without_one_of_their_own_will_do(person, world) -> None:
+    async def not_found(request: web.Request) -> web.StreamResponse:
+        raise web.HTTPNotFound
+
+    world.answers["/.well-known/oauth-authorization-server"] = not_found
+    world.answers["/.well-known/openid-configuration"] = world.describe
+    await person.install()
+
+    assert (await person.log_in())[0] == 200
+    assert await person.does() == "did read"
+
+
+async def test_a_server_without_any_login_says_so(person, world) -> None:
+    async def not_found(request: web.Request) -> web.StreamResponse:
+        raise web.HTTPNotFound
+
+    world.answers["/.well-known/oauth-protected-resource/mcp"] = not_found
+    await person.install()
+
+    started = await person.click()
+
+    assert started["status"] == 502
+    assert "does not describe itself as an authorization server" in started["error"]["message"]
+
+
+async def test_a_server_on_this_machine_has_no_login(person) -> None:
+    started = await person.click("filesystem-server")
+
+    assert (started["status"], started["error"]["code"]) == (409, "CONFLICT")
+
+
+async def test_a_client_that_the_provider_forgot_is_registered_anew(person, world) -> None:
+    await person.install()
+    await person.log_in()
+    world.token_error = (401, {"error": "invalid_client"})
+    later(person.client, 4000)
+    await person.call()
+    world.token_error = None
+
+    await person.log_in()
+
+    assert await person.does() == "did read"
+    assert len(world.registered) == 2
+
+
+async def test_a_client_that_led_to_no_login_is_not_used_again(person, world) -> None:
+    """The provider may have forgotten it, and says so on a page that we never see."""
+    await person.install()
+    first, second = await person.click(), await person.click()
+    await person.come_back(await person.consent(second["auth_url"]))
+    third = await person.click()
+
+    clients = [
+        dict(parse_qsl(urlsplit(each["auth_url"]).query))["client_id"] for each in (first, second, third)
+    ]
+    assert clients == ["client-1", "client-2", "client-2"]
