@@ -1,10 +1,14 @@
 """What every test may ask for: a configuration, an open database, the whole application on a real port."""
 
+import asyncio
+import json
 import os
+import shutil
 import subprocess
 import sys
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 from aiohttp import web
@@ -61,3 +65,29 @@ async def client(
     app: web.Application, serve: Callable[[web.Application], Awaitable[TestClient]]
 ) -> TestClient:
     return await serve(app)
+
+
+CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
+Browse = Callable[..., Awaitable[tuple[Any, list[str]]]]
+
+
+@pytest.fixture(scope="session")
+def browse() -> Iterator[Browse]:
+    """`await browse("chat_stories.mjs", "answered", …)`: what the story gives, and the page's complaints."""
+    if CHROMIUM is None or shutil.which("node") is None:
+        pytest.skip("needs Chromium and node")
+    command = ["node", "browser.mjs", CHROMIUM]
+    folder = Path(__file__).parent / "node"
+    with subprocess.Popen(
+        command, cwd=folder, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, bufsize=1
+    ) as process:
+
+        async def browsed(module: str, story: str, **given: Any) -> tuple[Any, list[str]]:
+            assert process.stdin is not None
+            assert process.stdout is not None
+            process.stdin.write(json.dumps({"module": module, "story": story, **given}) + "\n")
+            told = json.loads(await asyncio.to_thread(process.stdout.readline))
+            assert "error" not in told, told["error"]
+            return told["result"], told["complaints"]
+
+        yield browsed
