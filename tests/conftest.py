@@ -67,16 +67,24 @@ async def client(
     return await serve(app)
 
 
-CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
 Browse = Callable[..., Awaitable[tuple[Any, list[str]]]]
 
 
 @pytest.fixture(scope="session")
-def browse() -> Iterator[Browse]:
+def chromium() -> str:
+    names = ("chromium", "chromium-browser", "google-chrome")
+    program = next(filter(None, map(shutil.which, names)), None)
+    if program is None:
+        pytest.skip("needs Chromium")
+    return program
+
+
+@pytest.fixture(scope="session")
+def browse(chromium: str) -> Iterator[Browse]:
     """`await browse("chat_stories.mjs", "answered", …)`: what the story gives, and the page's complaints."""
-    if CHROMIUM is None or shutil.which("node") is None:
-        pytest.skip("needs Chromium and node")
-    command = ["node", "browser.mjs", CHROMIUM]
+    if shutil.which("node") is None:
+        pytest.skip("needs node")
+    command = ["node", "browser.mjs", chromium]
     folder = Path(__file__).parent / "node"
     with subprocess.Popen(
         command, cwd=folder, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, bufsize=1

@@ -2,14 +2,12 @@
 
 import asyncio
 import re
-import shutil
 from pathlib import Path
 
 import pytest
 from aiohttp.test_utils import TestClient
 from openapi_spec_validator import validate
 
-CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
 FLAGS = (
     "--headless",
     "--no-sandbox",
@@ -79,9 +77,8 @@ async def test_the_page_may_talk_to_nobody_else(client: TestClient) -> None:
     assert "http" not in policy
 
 
-@pytest.mark.skipif(CHROMIUM is None, reason="needs Chromium")
 async def test_a_browser_shows_the_operations_and_has_nothing_to_complain_about(
-    client: TestClient, tmp_path: Path
+    client: TestClient, chromium: str, tmp_path: Path
 ) -> None:
     address = str(client.make_url("/api/docs"))
     document = await (await client.get("/api/openapi.json")).json()
@@ -89,17 +86,16 @@ async def test_a_browser_shows_the_operations_and_has_nothing_to_complain_about(
         operation["operationId"] for path in document["paths"].values() for operation in path.values()
     }
 
-    page, complaints = await browse(address, tmp_path)
+    page, complaints = await browse(chromium, address, tmp_path)
 
     assert operations <= set(re.findall(r"[a-z_]+\.[a-z_]+", page))
     assert complaints == []
 
 
-async def browse(address: str, profile: Path) -> tuple[str, list[str]]:
+async def browse(chromium: str, address: str, profile: Path) -> tuple[str, list[str]]:
     """The page as it stands in the end, and what the console says; only 127.0.0.1 can be reached."""
-    assert CHROMIUM is not None
     browser = await asyncio.create_subprocess_exec(
-        CHROMIUM,
+        chromium,
         *FLAGS,
         f"--user-data-dir={profile / 'browser'}",
         "--host-resolver-rules=MAP * ~NOTFOUND, EXCLUDE 127.0.0.1",

@@ -3,7 +3,8 @@
 // of its own; the answer is one line, {"result", "complaints"} or {"error"}.
 //
 // Such a module exports `bundle(given)`, esbuild's options of its page (`entryPoints`, `alias` …), and `stories`,
-// each `async (open, given) => result`; `open({name: value})` is a new tab with that page and that query.
+// each `async (open, given) => result`; `open({name: value})` is a new tab with that page and that query; a second
+// argument is the host that it seems to come from: `localhost`, or any name that ends in `.example`.
 import { createHash } from 'node:crypto';
 import { createServer } from 'node:http';
 import { createInterface } from 'node:readline';
@@ -11,7 +12,7 @@ import { build } from 'esbuild';
 import { chromium } from 'playwright-core';
 
 const FLAGS = ['--disable-gpu', '--disable-quic', '--disable-background-networking', '--disable-component-update',
-  '--disable-sync', '--host-resolver-rules=MAP * ~NOTFOUND, EXCLUDE 127.0.0.1, EXCLUDE localhost'];
+  '--disable-sync', '--host-resolver-rules=MAP *.example 127.0.0.1, MAP * ~NOTFOUND, EXCLUDE 127.0.0.1, EXCLUDE localhost'];
 const PATIENCE = 30_000;
 
 const scripts = new Map();
@@ -50,15 +51,15 @@ const browser = await chromium.launch({ executablePath: process.argv[2], args: F
 
 async function tell({ module, story, ...given }) {
   const { bundle, stories } = await import(`./${module}`);
-  const folder = `http://localhost:${server.address().port}/${await bundled(await bundle(given))}/`;
+  const folder = `${server.address().port}/${await bundled(await bundle(given))}/`;
   const context = await browser.newContext();
   context.setDefaultTimeout(PATIENCE);
   const complaints = [];
-  const open = async (query = {}) => {
+  const open = async (query = {}, host = 'localhost') => {
     const page = await context.newPage();
     page.on('console', (message) => message.type() === 'error' && complaints.push(message.text()));
     page.on('pageerror', (error) => complaints.push(String(error)));
-    await page.goto(`${folder}?${new URLSearchParams(query)}`);
+    await page.goto(`http://${host}:${folder}?${new URLSearchParams(query)}`);
     return page;
   };
   try {
