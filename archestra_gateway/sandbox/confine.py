@@ -31,11 +31,14 @@ class Sandbox:
     _finding: asyncio.Lock = attrs.field(factory=asyncio.Lock)
 
     async def found(self, search: SearchPath) -> Found:
-        """Tried when it is first asked for."""
+        """Tried when it is first asked for; again, when something was missing on a path that was not whole."""
         async with self._finding:
-            if self._found is None:
-                self._found = await find(search, self.gateway_port)
-            return self._found
+            if self._found is not None:
+                return self._found
+            found = await find(search, self.gateway_port)
+            if search.is_whole or not found.why:
+                self._found = found
+            return found
 
     def use(self, mechanism: Mechanism) -> None:
         """This one, without a trial."""
@@ -47,9 +50,10 @@ class Sandbox:
         """Raises UpstreamUnavailable for what is not there, and where nothing can confine it."""
         if wish.permissions.sandbox == "off":
             return launch(wish.config, search, environment)
-        mechanism = (await self.found(search)).mechanism
+        found = await self.found(search)
+        mechanism = found.mechanism
         if mechanism is None:
-            raise UpstreamUnavailable((await self.found(search)).refusal, name=wish.name)
+            raise UpstreamUnavailable(found.refusal, name=wish.name)
         child = await asyncio.to_thread(policy, wish, self.place, search, environment, mechanism.home)
         await asyncio.to_thread(self._make_home, child)
         gate = Gate(wish.permissions, denials, self.gateway_port) if child.reaches_out else None

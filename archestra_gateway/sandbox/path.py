@@ -39,6 +39,12 @@ SYSTEM_FOLDERS = (
     "/bin",
 )
 
+OURS = "archestra-"
+"""How the programs begin that come with the gateway, and whose right version is beside it."""
+
+LAUNCHERS = frozenset({"env", "sh", "bash", "dash", "zsh", "ksh", "fish"})
+"""They start other programs by name, which may be anywhere."""
+
 INSTALL_HINTS = {
     "npx": "Install Node.js from https://nodejs.org",
     "npm": "Install Node.js from https://nodejs.org",
@@ -53,9 +59,10 @@ INSTALL_HINTS = {
 
 @attrs.frozen
 class SearchPath:
-    """Folders in the order they are searched."""
+    """Folders in the order they are searched; without those of the login shell it is not whole."""
 
     folders: tuple[str, ...]
+    is_whole: bool = True
 
     def __str__(self) -> str:
         return os.pathsep.join(self.folders)
@@ -69,17 +76,61 @@ class SearchPath:
         return [program for program in found if program is not None]
 
 
-def search_path(daemon: str, login: str, home: Path) -> SearchPath:
-    """The daemon's own PATH, the login shell's, well-known places, and this Python's folder last."""
+def search_path(daemon: str, login: str | None, home: Path) -> SearchPath:
+    """The daemon's own PATH, the login shell's, well-known places, and this Python's folder last.
+
+    No `login` means that the shell was not asked.
+    """
     folders = [
         *daemon.split(os.pathsep),
-        *login.split(os.pathsep),
+        *(login or "").split(os.pathsep),
         *tool_folders(home),
         *SYSTEM_FOLDERS,
-        str(Path(sys.executable).parent),
+        own_folder(),
     ]
-    return SearchPath(
-        tuple(dict.fromkeys(folder for folder in folders if os.path.isabs(folder) and os.path.isdir(folder)))
+    return SearchPath(_existing(folders), is_whole=login is not None)
+
+
+def early_path(command: str, daemon: str, home: Path) -> SearchPath | None:
+    """For a command that is the same program whatever the login shell says; None where it may not be."""
+    command = os.path.expanduser(command)
+    first = SearchPath(_existing(daemon.split(os.pathsep)))
+    places = attrs.evolve(first, folders=(*first.folders, own_folder()))
+    program = (places if command.startswith(OURS) else first).which(command)
+    if program is None or os.path.basename(command) in LAUNCHERS:
+        return None
+    interpreter = interpreter_name(os.path.realpath(program))
+    if interpreter is not None and first.which(interpreter) is None:
+        return None
+    return search_path(daemon, None, home)
+
+
+def interpreter_name(program: str) -> str | None:
+    """What a script wants to be looked up, as in `#!/usr/bin/env node`."""
+    words = shebang_words(program)
+    if not words or os.path.basename(words[0]) != "env":
+        return None
+    names = [word for word in words[1:] if not word.startswith("-") and "=" not in word]
+    return names[0] if names else None
+
+
+def shebang_words(program: str) -> list[str]:
+    """What stands behind a script's `#!`; nothing when it is no script."""
+    try:
+        with open(program, "rb") as file:
+            line = file.readline(512)
+    except OSError:
+        return []
+    return line[2:].decode(errors="replace").split() if line.startswith(b"#!") else []
+
+
+def own_folder() -> str:
+    return str(Path(sys.executable).parent)
+
+
+def _existing(folders: Iterable[str]) -> tuple[str, ...]:
+    return tuple(
+        dict.fromkeys(folder for folder in folders if os.path.isabs(folder) and os.path.isdir(folder))
     )
 
 

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import attrs
 
-from archestra_gateway.sandbox.path import SearchPath
+from archestra_gateway.sandbox.path import SearchPath, interpreter_name, shebang_words
 from archestra_gateway.sandbox.policy import is_system, is_within
 
 SHIMS = {
@@ -120,17 +120,9 @@ def base_python(environment: str) -> list[str]:
 
 def shebang(program: str, search: SearchPath) -> str | None:
     """The interpreter of a script, `#!/usr/bin/env node` looked up as the script will."""
-    try:
-        with open(program, "rb") as file:
-            line = file.readline(512)
-    except OSError:
-        return None
-    if not line.startswith(b"#!"):
-        return None
-    words = line[2:].decode(errors="replace").split()
-    if words and os.path.basename(words[0]) == "env":
-        names = [word for word in words[1:] if not word.startswith("-") and "=" not in word]
-        return search.which(names[0]) if names else None
+    if name := interpreter_name(program):
+        return search.which(name)
+    words = shebang_words(program)
     return words[0] if words and os.path.isabs(words[0]) else None
 
 

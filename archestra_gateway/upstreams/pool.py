@@ -5,6 +5,7 @@ import contextlib
 import logging
 import time
 from collections.abc import AsyncIterator, Callable, Coroutine, Mapping
+from pathlib import Path
 from typing import Any
 
 import aiohttp
@@ -13,7 +14,7 @@ import attrs
 from archestra_gateway.config import McpConfig
 from archestra_gateway.errors import UpstreamUnavailable
 from archestra_gateway.sandbox.confine import Sandbox
-from archestra_gateway.sandbox.path import SearchPath, find_search_path
+from archestra_gateway.sandbox.path import SearchPath, early_path, find_search_path
 from archestra_gateway.upstreams.authorization import Authorization, NoAuthorization
 from archestra_gateway.upstreams.upstream import Upstream
 from archestra_gateway.upstreams.watchdog import Watchdog
@@ -59,6 +60,15 @@ class Pool:
     async def path(self) -> SearchPath:
         """Found once, in the background since the start."""
         return await asyncio.shield(self._path or self.search())
+
+    async def path_for(self, command: str) -> SearchPath:
+        """Waits for the login shell only where it may know better."""
+        if self._path is None or not self._path.done():
+            daemon = self.environment.get("PATH", "")
+            early = await asyncio.to_thread(early_path, command, daemon, Path.home())
+            if early is not None:
+                return early
+        return await self.path()
 
     @contextlib.asynccontextmanager
     async def room(self, *, for_child: bool, for_session: bool) -> AsyncIterator[None]:

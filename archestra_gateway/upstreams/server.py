@@ -241,7 +241,8 @@ class Server:
         if isinstance(config, HttpConfig):
             return Remote(self.name, config, pool.limits, pool.http, self.authorization)
         wish = Wish(self.name, config, self.permissions, self.is_learning)
-        launch = await pool.sandbox.launch(wish, await pool.path(), pool.environment, self.denials)
+        path = await pool.path_for(config.command)
+        launch = await pool.sandbox.launch(wish, path, pool.environment, self.denials)
         on_end = partial(self._died, time.monotonic())
         child = Child(self.name, pool.limits, self.stderr, pool.watchdog, on_end)
         await child.start(launch)

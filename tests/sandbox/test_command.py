@@ -4,11 +4,20 @@ import os
 import sys
 from pathlib import Path
 
+import attrs
 import pytest
 
 from archestra_gateway.errors import UpstreamUnavailable
 from archestra_gateway.sandbox.command import inherited, launch
-from archestra_gateway.sandbox.path import SearchPath, find_search_path, login_path, marked, search_path
+from archestra_gateway.sandbox.path import (
+    SearchPath,
+    early_path,
+    find_search_path,
+    login_path,
+    marked,
+    own_folder,
+    search_path,
+)
 from archestra_gateway.schemas.mcp_server import StdioConfig
 
 
@@ -74,6 +83,37 @@ async def test_our_own_programs_are_found() -> None:
 
     assert path.which("sh") is not None
     assert path.which(Path(sys.executable).name) is not None
+
+
+def test_what_the_daemons_own_path_has_needs_no_login_shell(tmp_path: Path) -> None:
+    program(tmp_path / "daemon", "server")
+    program(tmp_path / "daemon", "script", "#!/usr/bin/env -S node --quiet\n")
+    absolute = str(program(tmp_path / "elsewhere", "absolute"))
+    daemon = str(tmp_path / "daemon")
+
+    early = early_path("server", daemon, tmp_path)
+    without_node = early_path("script", daemon, tmp_path)
+    program(tmp_path / "daemon", "node")
+    with_node = early_path("script", daemon, tmp_path)
+
+    assert early == attrs.evolve(search_path(daemon, "", tmp_path), is_whole=False)
+    assert without_node is None
+    assert with_node == early
+    assert early_path(absolute, daemon, tmp_path) == early
+
+
+@pytest.mark.parametrize("command", ["absent", os.path.basename(sys.executable), "sh", "/bin/sh", "~/absent"])
+def test_what_the_login_shell_may_know_better_waits_for_it(tmp_path: Path, command: str) -> None:
+    program(tmp_path / "daemon", "sh")
+
+    assert early_path(command, str(tmp_path / "daemon"), tmp_path) is None
+
+
+def test_our_own_programs_wait_for_nobody(tmp_path: Path) -> None:
+    early = early_path("archestra-filesystem-server", "/bin", tmp_path)
+
+    assert early is not None
+    assert early.which("archestra-filesystem-server") == f"{own_folder()}/archestra-filesystem-server"
 
 
 def test_a_launch_has_its_own_environment_and_nothing_else(tmp_path: Path) -> None:

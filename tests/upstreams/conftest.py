@@ -34,8 +34,12 @@ def sandbox(tmp_path: Path) -> Sandbox:
 
 
 @pytest.fixture
-async def pool(limits: McpConfig, sandbox: Sandbox) -> AsyncIterator[Pool]:
-    environment = {**os.environ, "SHELL": "/bin/sh", "DAEMON_SECRET": "not for children"}
+def environment() -> dict[str, str]:
+    return {**os.environ, "SHELL": "/bin/sh", "DAEMON_SECRET": "not for children"}
+
+
+@pytest.fixture
+async def pool(limits: McpConfig, sandbox: Sandbox, environment: dict[str, str]) -> AsyncIterator[Pool]:
     async with open_pool(
         limits, environment, lambda text: text.replace("hunter22", "[redacted]"), sandbox
     ) as opened:

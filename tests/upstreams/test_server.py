@@ -1,10 +1,12 @@
 """One server over its life: lazily started, shared, restarted with care, left alone when it keeps dying."""
 
 import asyncio
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import attrs
 import pytest
 
 from archestra_gateway.config import McpConfig
@@ -13,6 +15,7 @@ from archestra_gateway.upstreams.pool import Pool
 from archestra_gateway.upstreams.server import Server
 
 Fake = Callable[..., Server]
+FAKE = Path(__file__).parent.parent / "fakes" / "mcp_child.py"
 
 
 async def test_first_calls_that_come_together_share_one_start(fake: Fake, call: Any, tmp_path: Path) -> None:
@@ -157,3 +160,28 @@ async def test_a_stop_goes_on_when_who_ordered_it_leaves(fake: Fake, pool: Pool)
         while not upstream.has_ended:
             await asyncio.sleep(0.02)
     assert server.status().state == "stopped"
+
+
+async def test_a_slow_login_shell_delays_no_command_that_the_daemon_finds_itself(
+    fake: Fake, call: Any, pool: Pool, environment: dict[str, str], tmp_path: Path
+) -> None:
+    shell = tmp_path / "shell"
+    shell.write_text(f'#!/bin/sh\nwhile [ ! -e {tmp_path}/go ]; do sleep 0.05; done\nexec /bin/sh -c "$2"\n')
+    shell.chmod(0o755)
+    environment |= {"SHELL": str(shell), "PATH": str(Path(sys.executable).parent)}
+    pool.environment = environment
+    asking = pool.search()
+    quick, patient = fake(name="quick"), fake(name="patient")
+    patient.config = attrs.evolve(
+        patient.config, command="sh", args=["-c", f"exec {sys.executable} -S {FAKE}"]
+    )
+
+    answer = await call(quick, "echo", text="at once")
+    waiting = asyncio.create_task(call(patient, "echo", text="in the end"))
+    await call(quick, "echo")
+
+    assert answer["result"]["content"][0]["text"] == "at once"
+    assert not asking.done()
+    assert not waiting.done()
+    (tmp_path / "go").touch()
+    assert (await waiting)["result"]["content"][0]["text"] == "in the end"
