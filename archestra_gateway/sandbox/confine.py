@@ -31,7 +31,7 @@ class Sandbox:
     _finding: asyncio.Lock = attrs.field(factory=asyncio.Lock)
 
     async def found(self, search: SearchPath) -> Found:
-        """Tried when it is first asked for; again, when something was missing on a path that was not whole."""
+        """Tried when first asked for; again, when something was missing on a path that was not whole."""
         async with self._finding:
             if self._found is not None:
                 return self._found
