@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 import time
+from collections.abc import Sequence
 from functools import partial
 
 import attrs
@@ -93,8 +94,7 @@ class GatewaySession:
         is_update = mcp.method(message) == UPDATED
         if is_update and mcp.member(message.get("params"), "uri") not in self.subscriptions:
             return
-        if self.outbox.is_streaming or not self._calls.tell_newest(message):
-            self.outbox.put(message)
+        self._tell_anybody(message)
 
     async def end(self) -> None:
         self.outbox.end()
@@ -149,8 +149,8 @@ class GatewaySession:
             del self._legs[leg.server.name]
         self._asked = {number: asked for number, asked in self._asked.items() if asked[0] is not leg}
 
-    def _hear(self, leg: Leg, message: Message) -> None:
-        """Over stdio nothing says which call made the server speak; the newest to it may be the one."""
+    def _hear(self, leg: Leg, message: Message, causes: Sequence[Call]) -> None:
+        """The call that made the server speak hears it, where it can."""
         if mcp.method(message) in mcp.FOR_EVERY_SESSION:
             leg.server.broadcast(message)
             return
@@ -158,8 +158,12 @@ class GatewaySession:
             message = self._renamed(leg, message)
         elif mcp.method(message) == mcp.CANCELLED:
             message = self._cancelled(leg, message)
-        upstream = leg.lease.upstream if leg.lease is not None else None
-        if not self._calls.tell_newest(message, upstream):
+        if not any(call.tell(message) for call in causes):
+            self._tell_anybody(message)
+
+    def _tell_anybody(self, message: Message) -> None:
+        """What no call of the client caused."""
+        if self.outbox.is_streaming or not self._calls.tell_newest(message):
             self.outbox.put(message)
 
     def _renamed(self, leg: Leg, message: Message) -> Message:

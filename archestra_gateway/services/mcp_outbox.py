@@ -68,12 +68,9 @@ class Calls:
             if self._running.get(key, (None,))[0] is call:
                 del self._running[key]
 
-    def tell_newest(self, message: Message, upstream: Upstream | None = None) -> bool:
-        """Whether a running call, of that upstream if one is named, could be told."""
-        return any(
-            (upstream is None or upstream is where) and call.listener is not None and call.listener(message)
-            for call, where in reversed(self._running.values())
-        )
+    def tell_newest(self, message: Message) -> bool:
+        """Whether a running call could be told."""
+        return any(call.tell(message) for call, _ in reversed(self._running.values()))
 
     async def cancel(self, message: Message) -> None:
         """The client's `notifications/cancelled` of one of these calls; of any other, nothing."""

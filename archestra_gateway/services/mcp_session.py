@@ -1,6 +1,6 @@
 """One MCP session of one client: whom the server talks to when it speaks unasked."""
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 
 from archestra_gateway.protocol import mcp
 from archestra_gateway.protocol.jsonrpc import Message
@@ -48,17 +48,18 @@ class Session:
             self._asked.discard(key)
             await self.lease.upstream.send(message)
 
-    def hear(self, message: Message) -> None:
-        """Over stdio nothing says which call made the server speak; the newest that can listen may be it."""
+    def hear(self, message: Message, causes: Sequence[Call]) -> None:
+        """The call that made the server speak hears it, where it can."""
         if mcp.method(message) in mcp.FOR_EVERY_SESSION:
             self.server.broadcast(message)
             return
         if "id" in message and len(self._asked) < BACKLOG:
             self._asked.add(bytes(message["id"]))
-        if not self._calls.tell_newest(message):
-            self._outbox.put(message)
+        if not any(call.tell(message) for call in causes):
+            self.hear_about_server(message)
 
     def hear_about_server(self, message: Message) -> None:
+        """What no call of the client caused."""
         if self._outbox.is_streaming or not self._calls.tell_newest(message):
             self._outbox.put(message)
 

@@ -2,7 +2,7 @@
 
 import asyncio
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 
 import attrs
 from msgspec import Raw
@@ -31,6 +31,10 @@ class Call:
     patience: asyncio.Timeout | None = None
     answer: asyncio.Future[Message] | None = None
 
+    def tell(self, message: Message) -> bool:
+        """Whether who called can hear what comes before the answer."""
+        return self.listener is not None and bool(self.listener(message))
+
     def settle(self, answer: Message) -> None:
         if self.answer is not None and not self.answer.done():
             self.answer.set_result(answer)
@@ -40,13 +44,21 @@ class Call:
             self.answer.set_exception(error)
 
 
+Audience = Callable[[Message, Sequence[Call]], object]
+"""Gets what a server says unasked, and the calls that may have made it speak, the likeliest first."""
+
+
 @attrs.define(eq=False)
 class Dialogue:
-    """`on_message` gets what is neither an answer nor a call's progress; `tell` speaks without waiting."""
+    """`on_message` gets what is neither an answer nor a call's progress; `tell` speaks without waiting.
+
+    `knows_causes` where the transport says which call made the server speak.
+    """
 
     limits: McpConfig
     tell: Listener
-    on_message: Listener = lambda message: None
+    knows_causes: bool = False
+    on_message: Audience = lambda message, causes: None
     served: int = 0
     last_used: float = attrs.field(factory=time.monotonic)
     _calls: dict[int, Call] = attrs.field(factory=dict)
@@ -85,14 +97,17 @@ class Dialogue:
         answer["id"] = call.message.get("id", jsonrpc.NULL)
         return answer
 
-    def receive(self, text: bytes) -> None:
-        """Deliver one message of the server. Raises jsonrpc.ParseError or InvalidMessage."""
+    def receive(self, text: bytes, causes: Sequence[Call] | None = None) -> None:
+        """Deliver one message of the server; without `causes` any call may have caused it.
+
+        Raises jsonrpc.ParseError or InvalidMessage.
+        """
         message = jsonrpc.decode(text)
         if "method" in message:
             if message["method"] == _PROGRESS:
                 self._report(message)
             else:
-                self.on_message(message)
+                self.on_message(message, list(reversed(self._calls.values())) if causes is None else causes)
             return
         identifier = message.get("id", jsonrpc.NULL)
         call = self._calls.get(_number(identifier))

@@ -3,7 +3,7 @@
 import asyncio
 import contextlib
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from functools import partial
 from typing import Any
 
@@ -24,7 +24,7 @@ from archestra_gateway.schemas.mcp_server import HttpConfig, McpServerStatus, Se
 from archestra_gateway.schemas.oauth import Authorization
 from archestra_gateway.schemas.permissions import Permissions
 from archestra_gateway.upstreams.backoff import Backoff
-from archestra_gateway.upstreams.dialogue import Call, Dialogue, Listener
+from archestra_gateway.upstreams.dialogue import Audience, Call, Dialogue, Listener
 from archestra_gateway.upstreams.http import Remote
 from archestra_gateway.upstreams.pool import Lease, Pool
 from archestra_gateway.upstreams.stderr import Stderr
@@ -35,7 +35,7 @@ from archestra_gateway.upstreams.upstream import Upstream
 LONG_LIFE = 10.0
 COUNTING = 5.0
 
-Listen = Callable[[Dialogue], Listener]
+Listen = Callable[[Dialogue], Audience]
 """Who hears an upstream, given the dialogue with it."""
 
 Prepare = Callable[[ServerConfig], Awaitable[ServerConfig]]
@@ -94,7 +94,7 @@ class Server:
             ) from error
 
     async def open_session(
-        self, call: Call, on_message: Listener, on_end: Callable[[], None]
+        self, call: Call, on_message: Audience, on_end: Callable[[], None]
     ) -> tuple[Lease, Message]:
         """An upstream of one's own, initialized by the client's `call`, and its answer to that."""
         self._refuse_when_stopped()
@@ -293,10 +293,10 @@ class Server:
     def _forget_shared(self) -> None:
         self._shared = None
 
-    def _hear_shared(self, dialogue: Dialogue) -> Listener:
+    def _hear_shared(self, dialogue: Dialogue) -> Audience:
         """Nobody stands behind the shared upstream who could answer what a server asks."""
 
-        def hear(message: Message) -> None:
+        def hear(message: Message, causes: Sequence[Call]) -> None:
             method = mcp.method(message)
             if method in mcp.FOR_EVERY_SESSION:
                 self.broadcast(message)
@@ -305,6 +305,9 @@ class Server:
             elif "id" in message:
                 refusal = f"No client is there to answer {method}: open a session with `initialize`"
                 dialogue.tell(jsonrpc.error(message["id"], jsonrpc.METHOD_NOT_FOUND, refusal))
+            elif dialogue.knows_causes:
+                for call in causes:
+                    call.tell(message)
 
         return hear
 
