@@ -169,7 +169,7 @@ ROUTES: tuple[Route, ...] = (
     Route("GET", f"{CHAT}/approval", agent.approvals, "agent.approvals",
           "List the tool calls that wait for a person", gives=list[Approval]),
     Route("POST", f"{CHAT}/approval/{{approval_id}}", agent.approve, "agent.approve",
-          "Allow or deny a tool call", takes=AnswerApproval, gives=Approval, administration=True),
+          "Allow or deny a tool call", takes=AnswerApproval, gives=Approval),
     Route("GET", "/api/agent/permission", agent_permission.list_all, "agent_permission.list",
           "List which tools are allowed, asked about or denied", gives=list[ToolPermission]),
     Route("PUT", "/api/agent/permission", agent_permission.set_one, "agent_permission.set",

@@ -10,7 +10,7 @@ from archestra_gateway.agent import chunks
 from archestra_gateway.errors import ValidationFailed
 from archestra_gateway.schemas.agent import CHAT_ID, AnswerApproval, ChatRequest, Stopped
 from archestra_gateway.services.agent_run import Run
-from archestra_gateway.web import body, envelope, logged
+from archestra_gateway.web import body, envelope, guard, logged
 from archestra_gateway.web.sse import EventStream
 
 NUMBER = re.compile(r"[0-9]{1,15}")
@@ -50,7 +50,10 @@ async def approvals(request: web.Request) -> web.StreamResponse:
 
 
 async def approve(request: web.Request) -> web.StreamResponse:
+    """Who may call tools may allow a call; what holds for longer is a change of permissions."""
     answer = await body.read(request, AnswerApproval)
+    if answer.scope != "once":
+        guard.check_administration(request)
     found = request.match_info
     approval = await request.app[keys.AGENT].approvals.answer(found["id"], found["approval_id"], answer)
     return envelope.json(attrs.asdict(approval))

@@ -5,6 +5,7 @@ from typing import cast
 from aiohttp import hdrs, web
 
 from archestra_gateway import keys
+from archestra_gateway.errors import GatewayError
 from archestra_gateway.web import cors, route
 from archestra_gateway.web.connection import Connection
 from archestra_gateway.web.decision import Facts, Rules, Verdict, decide, may_come_in, nobody, rules
@@ -40,8 +41,18 @@ async def guard(request: web.Request, handler: Handler) -> web.StreamResponse:
 
 def may_administer(request: web.Request) -> bool:
     """Whether this request could do what only administrators may."""
+    return _as_administration(request) is Verdict.ALLOW
+
+
+def check_administration(request: web.Request) -> None:
+    """Raises what refuses it, for a route that only sometimes administers."""
+    if isinstance(verdict := _as_administration(request), GatewayError):
+        raise verdict
+
+
+def _as_administration(request: web.Request) -> Verdict | GatewayError:
     app_rules = request.app[_RULES]
-    return decide(gather(request, app_rules)._replace(is_administration=True), app_rules) is Verdict.ALLOW
+    return decide(gather(request, app_rules)._replace(is_administration=True), app_rules)
 
 
 def gather(request: web.Request, rules: Rules) -> Facts:

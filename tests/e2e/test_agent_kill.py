@@ -1,5 +1,6 @@
 """What is left of an answer when the daemon is killed in the middle of it."""
 
+import asyncio
 import json
 import time
 from collections.abc import Iterator
@@ -71,6 +72,30 @@ def test_a_killed_answer_is_kept_as_far_as_it_came_and_goes_on(start: Any) -> No
     texts = [part["text"] for part in gone_on[1]["parts"] if part["type"] == "text"]
     assert texts == [text["text"], "Hello from the script."]
     assert gone_on[1]["metadata"]["finish_reason"] == "stop"
+
+
+@pytest.mark.parametrize("version", ["5.0.277", "6.0.325", "7.0.173"])
+async def test_a_page_outlives_a_killed_daemon(start: Any, browse: Any, model_url: str, version: str) -> None:
+    daemon = start()
+    given = {
+        "version": version,
+        "gateway": f"http://127.0.0.1:{daemon.port}",
+        "pid": daemon.process.pid,
+        "release": f"{model_url}/release",
+        "model": "waits",
+        "until": "one two three",
+    }
+
+    telling = asyncio.create_task(browse("chat_stories.mjs", "outlived", **given))
+    await asyncio.to_thread(daemon.process.wait)
+    start(port=daemon.port)
+    shown, _ = await telling
+
+    assert (shown["status"], shown["again"]["status"]) == ("error", "ready")
+    message = shown["kept"]["messages"][1]
+    assert message["metadata"]["finish_reason"] == "interrupted"
+    assert "one two ".startswith("".join(part.get("text", "") for part in message["parts"]))
+    assert len(shown["again"]["messages"]) == 2
 
 
 def test_a_stop_of_the_daemon_keeps_what_came(start: Any) -> None:

@@ -407,6 +407,16 @@ class TestApproval:
                     break
         await client.post(f"{CHAT}/c2/stop")
 
+    async def test_another_local_page_answers_for_one_call_only(self, client: TestClient) -> None:
+        part, _ = await self.pending(client, await client.post(CHAT, json=body("echoes")))
+        page = {"Origin": "http://localhost:3000"}
+        url = f"{CHAT}/c1/approval/{part['id']}"
+
+        longer = await client.post(url, json={"decision": "allow", "scope": "always"}, headers=page)
+        once = await client.post(url, json={"decision": "allow"}, headers=page)
+
+        assert (longer.status, once.status) == (403, 200)
+
     async def test_a_newer_sdk_is_asked_in_its_own_way(self, client: TestClient) -> None:
         first = await read(await client.post(CHAT, json=body("echoes", sdk_version=6)))
         [asked] = first.of("tool-approval-request")

@@ -58,13 +58,13 @@ function Tool({ part, chat }) {
 }
 
 function Approval({ data }) {
-  const answer = (decision, scope) => () => post(`approval/${data.id}`, { decision, scope });
+  const answer = (decision) => () => post(`approval/${data.id}`, { decision });
   return (
     <div className="approval" data-state={data.state}>
       {data.state === 'pending' && (
         <Question
           question={`May it call ${data.tool_name}?`}
-          answers={{ Allow: answer('allow'), Deny: answer('deny'), Always: answer('allow', 'always') }}
+          answers={{ Allow: answer('allow'), Deny: answer('deny') }}
         />
       )}
     </div>
