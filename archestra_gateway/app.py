@@ -4,6 +4,7 @@ import asyncio
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from functools import cache
+from pathlib import Path
 
 from aiohttp import web
 
@@ -22,7 +23,8 @@ from archestra_gateway.services.chat import Chats
 from archestra_gateway.services.event import Events
 from archestra_gateway.services.external_mcp_client import ExternalMcpClients
 from archestra_gateway.services.external_mcp_client_file import ClientFiles
-from archestra_gateway.services.external_mcp_client_row import Gateway, bridge_program
+from archestra_gateway.services.external_mcp_client_known import KnownClients
+from archestra_gateway.services.external_mcp_client_target import Gateway, bridge_program
 from archestra_gateway.services.llm import Llm
 from archestra_gateway.services.llm_provider import OLLAMA, LlmProviders
 from archestra_gateway.services.mcp_catalogue import open_catalogue
@@ -41,7 +43,7 @@ from archestra_gateway.services.oauth_credential import Credentials
 from archestra_gateway.services.plain_secrets import seal_plain_secrets
 from archestra_gateway.services.secret import Secrets
 from archestra_gateway.services.status import StatusReport
-from archestra_gateway.services.token import load_token
+from archestra_gateway.services.token import bridge_token, load_token
 from archestra_gateway.services.vault import open_vault
 from archestra_gateway.store.database import open_database
 from archestra_gateway.upstreams.embedded import Embedded
@@ -52,13 +54,17 @@ from archestra_gateway.web import cors, envelope, guard, route
 from archestra_gateway.web.decision import needs_token
 
 ENVIRONMENT: web.AppKey[Mapping[str, str]] = web.AppKey("ENVIRONMENT")
+CONFIG_FILE: web.AppKey[Path | None] = web.AppKey("CONFIG_FILE")
 
 
-def create_app(config: Config, environment: Mapping[str, str]) -> web.Application:
-    """Everything but the listening sockets; `environment` is the daemon's own."""
+def create_app(
+    config: Config, environment: Mapping[str, str], config_file: Path | None = None
+) -> web.Application:
+    """Everything but the listening sockets. `environment` and `config_file` are those of the daemon."""
     app = web.Application(middlewares=[envelope.errors, guard.guard])
     app[keys.CONFIG] = config
     app[ENVIRONMENT] = environment
+    app[CONFIG_FILE] = config_file
     app[keys.REDACTOR] = Redactor()
     app[keys.STOPPING] = asyncio.Event()
     app[keys.EVENTS] = Events()
@@ -89,7 +95,7 @@ async def _end_streams(app: web.Application) -> None:
 @asynccontextmanager
 async def _token(app: web.Application) -> AsyncIterator[None]:
     token = app[keys.TOKEN] = load_token(app[keys.CONFIG].server.data_dir)
-    app[keys.REDACTOR].replace("token", [token])
+    app[keys.REDACTOR].replace("token", [token, bridge_token(token)])
     yield
 
 
@@ -108,6 +114,7 @@ async def _vault(app: web.Application) -> AsyncIterator[None]:
     vault = app[keys.VAULT] = await open_vault(config.server.data_dir, config.security.secrets_key)
     await seal_plain_secrets(database, vault)
     app[keys.SECRETS] = await Secrets.load(database, vault, app[keys.REDACTOR])
+    app[keys.KNOWN_CLIENTS] = await KnownClients.load(database, vault, app[keys.REDACTOR])
     app[keys.STATUS].sections["secrets"] = lambda: {"key": vault.place}
     yield
 
@@ -143,7 +150,7 @@ async def _mcp(app: web.Application) -> AsyncIterator[None]:
             app[keys.DATABASE], app[keys.VAULT], app[keys.SECRETS], redactor, pool, files
         )
         await app[keys.OAUTH].load([server.name for server in servers.list_all()])
-        async with open_mcp_proxy(servers) as app[keys.MCP_PROXY]:
+        async with open_mcp_proxy(servers, app[keys.KNOWN_CLIENTS]) as app[keys.MCP_PROXY]:
             yield
 
 
@@ -156,7 +163,7 @@ async def _mcp_gateway(app: web.Application) -> AsyncIterator[None]:
         app[keys.MCP_SERVER_TOOLS] = McpServerTools(catalogue, app[keys.REQUEST_LOG], is_plain)
         methods = Methods(catalogue, own, Views(catalogue, is_plain), config.tool_list == "progressive")
         sessions = Sessions(database, config.max_sessions)
-        async with open_mcp_gateway(catalogue, methods, sessions) as gateway:
+        async with open_mcp_gateway(catalogue, methods, sessions, app[keys.KNOWN_CLIENTS]) as gateway:
             app[keys.MCP_GATEWAY] = gateway
             app[keys.STATUS].sections["mcp"] = gateway.counts
             yield
@@ -166,16 +173,17 @@ async def _mcp_gateway(app: web.Application) -> AsyncIterator[None]:
 async def _clients(app: web.Application) -> AsyncIterator[None]:
     config, redactor, servers = app[keys.CONFIG], app[keys.REDACTOR], app[keys.MCP_SERVERS]
     url, backups = config.server.url, Backups(config.server.data_dir / "clients")
-    clients = app[keys.EXTERNAL_MCP_CLIENTS] = await ExternalMcpClients.load(
+    known, program = app[keys.KNOWN_CLIENTS], bridge_program(config.server.data_dir, app[CONFIG_FILE])
+    clients = app[keys.EXTERNAL_MCP_CLIENTS] = ExternalMcpClients(
+        known,
         app[keys.DATABASE],
-        redactor,
         servers,
-        Gateway(url, needs_token(config), bridge_program(config.server.data_dir)),
+        Gateway(url, needs_token(config), program),
         backups,
         this_machine(app[ENVIRONMENT]),
         app[keys.POOL].path,
     )
-    app[keys.CLIENT_FILES] = ClientFiles(clients, servers, backups, redactor, url)
+    app[keys.CLIENT_FILES] = ClientFiles(known, clients, servers, backups, redactor, url)
     servers.watch(clients.refresh)
     async with clients.running():
         yield

@@ -89,7 +89,7 @@ def serve(
     loaded = load(config, data_dir, flags)
     from archestra_gateway.daemon.run import run  # aiohttp and everything else
 
-    run(loaded.config, os.environ, parent)
+    run(loaded.config, os.environ, parent, loaded.named)
 
 
 @cli.command()

@@ -34,6 +34,11 @@ class Loaded:
     path: Path
     found: bool
 
+    @property
+    def named(self) -> Path | None:
+        """The file, where it is not the one that everybody looks for."""
+        return self.path if self.found and self.path != DEFAULT_PATH else None
+
 
 def path_of(flag: Path | None, environment: Mapping[str, str]) -> Path:
     """The file that `load` reads."""

@@ -12,6 +12,7 @@ from archestra_gateway.services.chat import Chats
 from archestra_gateway.services.event import Events
 from archestra_gateway.services.external_mcp_client import ExternalMcpClients
 from archestra_gateway.services.external_mcp_client_file import ClientFiles
+from archestra_gateway.services.external_mcp_client_known import KnownClients
 from archestra_gateway.services.llm import Llm
 from archestra_gateway.services.llm_provider import LlmProviders
 from archestra_gateway.services.mcp_gateway import McpGateway
@@ -27,7 +28,6 @@ from archestra_gateway.store.database import Database
 from archestra_gateway.upstreams.pool import Pool
 
 CONFIG = web.AppKey("CONFIG", Config)
-REDACTOR = web.AppKey("REDACTOR", Redactor)
 TOKEN = web.AppKey("TOKEN", str)
 REDACTOR = web.AppKey("REDACTOR", Redactor)
 STOPPING = web.AppKey("STOPPING", asyncio.Event)
@@ -36,6 +36,7 @@ OPENAPI: web.AppKey[Callable[[], bytes]] = web.AppKey("OPENAPI")
 DATABASE = web.AppKey("DATABASE", Database)
 POOL = web.AppKey("POOL", Pool)
 VAULT = web.AppKey("VAULT", Vault)
+KNOWN_CLIENTS = web.AppKey("KNOWN_CLIENTS", KnownClients)
 SECRETS = web.AppKey("SECRETS", Secrets)
 EVENTS = web.AppKey("EVENTS", Events)
 OAUTH = web.AppKey("OAUTH", OAuth)

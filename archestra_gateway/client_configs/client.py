@@ -25,7 +25,7 @@ class Instance:
     """One installation of a client that has a file of its own; with `each`, every match of `*` is one.
 
     `markers` are what only an installed client has (without any, the folder of its file); `commands` are
-    looked up on PATH.
+    looked up on PATH; `calls_itself` is there where it does so otherwise than the client's other instances.
     """
 
     suffix: str
@@ -34,6 +34,7 @@ class Instance:
     each: bool = False
     markers: tuple[str, ...] = ()
     commands: tuple[str, ...] = ()
+    calls_itself: tuple[str, ...] = ()
 
 
 @attrs.frozen
@@ -41,7 +42,8 @@ class Client:
     """A program that is connected by writing into its file; `http` is None when it can only start programs.
 
     `new_file` is what a file of this client needs besides servers; `bare_url` is what a `url` without a type
-    means; `own_command` is a program of the client that adds servers.
+    means; `own_command` is a program of the client that adds servers. `calls_itself` are the names that it
+    gives in its messages (`clientInfo.name`), or patterns of them.
     """
 
     id: str
@@ -56,6 +58,7 @@ class Client:
     own_command: str | None = None
     must_be_quit: bool = False
     notes: tuple[str, ...] = ()
+    calls_itself: tuple[str, ...] = ()
 
 
 @attrs.frozen

@@ -33,6 +33,7 @@ CLAUDE_CODE = Client(
     stdio=TYPED_COMMAND,
     own_command="claude",
     notes=("Sessions that are already open see the change after a restart.",),
+    calls_itself=("claude-code",),
 )
 GEMINI_CLI = Client(
     id="gemini-cli",
@@ -48,6 +49,7 @@ GEMINI_CLI = Client(
     stdio=COMMAND,
     bare_url="sse",
     notes=("Gemini CLI shows the server as disabled until the folder that it runs in is trusted.",),
+    calls_itself=("gemini-cli-mcp-client*",),
 )
 CODEX_CLI = Client(
     id="codex-cli",
@@ -57,6 +59,7 @@ CODEX_CLI = Client(
     section=TOML_SERVERS,
     http={"url": "$url", "http_headers": "$headers"},
     stdio=COMMAND,
+    calls_itself=("codex-mcp-client", "Codex"),
 )
 GOOSE = Client(
     id="goose",
@@ -89,6 +92,7 @@ GOOSE = Client(
         "enabled": True,
         "timeout": 300,
     },
+    calls_itself=("goose",),
 )
 OPENCODE = Client(
     id="opencode",
@@ -100,6 +104,7 @@ OPENCODE = Client(
     section=MCP,
     http=REMOTE,
     stdio=LOCAL,
+    calls_itself=("opencode",),
 )
 COPILOT_CLI = Client(
     id="copilot-cli",
@@ -109,6 +114,7 @@ COPILOT_CLI = Client(
     section=MCP_SERVERS,
     http={**TYPED_URL, "tools": ["*"]},
     stdio={"type": "local", **COMMAND, "tools": ["*"]},
+    calls_itself=("github-copilot-developer",),
 )
 QWEN_CODE = Client(
     id="qwen-code",
@@ -119,6 +125,7 @@ QWEN_CODE = Client(
     http=HTTP_URL,
     stdio=COMMAND,
     bare_url="sse",
+    calls_itself=("qwen-code-mcp-client", "qwen-cli-mcp-client*"),
 )
 AUGMENT = Client(
     id="augment",
@@ -128,6 +135,7 @@ AUGMENT = Client(
     section=MCP_SERVERS,
     http=TYPED_URL,
     stdio=TYPED_COMMAND,
+    calls_itself=("augment-mcp-client",),
 )
 KILO_CODE = Client(
     id="kilo-code",
@@ -137,6 +145,7 @@ KILO_CODE = Client(
     section=MCP,
     http=REMOTE,
     stdio=LOCAL,
+    calls_itself=("Kilo Code",),
 )
 FACTORY_DROID = Client(
     id="factory-droid",
@@ -146,6 +155,7 @@ FACTORY_DROID = Client(
     section=MCP_SERVERS,
     http=TYPED_URL,
     stdio=TYPED_COMMAND,
+    calls_itself=("factory-cli",),
 )
 CRUSH = Client(
     id="crush",
@@ -156,6 +166,7 @@ CRUSH = Client(
     http=TYPED_URL,
     stdio=TYPED_COMMAND,
     notes=("The `crushrc` of newer versions is a Bash program and is not edited; only crush.json is.",),
+    calls_itself=("crush",),
 )
 KIMI_CODE = Client(
     id="kimi-code",

@@ -37,6 +37,7 @@ CLAUDE_DESKTOP = Client(
     stdio=COMMAND,
     must_be_quit=True,
     notes=("Quit Claude Desktop first: it writes its own copy of the file when it ends.",),
+    calls_itself=("claude-ai",),
 )
 CURSOR = Client(
     id="cursor",
@@ -46,6 +47,7 @@ CURSOR = Client(
     section=MCP_SERVERS,
     http=URL,
     stdio=COMMAND,
+    calls_itself=("cursor-vscode", "Cursor"),
 )
 VS_CODE = Client(
     id="vscode",
@@ -70,6 +72,7 @@ WINDSURF = Client(
     http=SERVER_URL,
     stdio=COMMAND,
     notes=("Press refresh in the MCP panel, or restart Windsurf.",),
+    calls_itself=("windsurf-client", "Windsurf"),
 )
 ZED = Client(
     id="zed",
@@ -86,6 +89,7 @@ ZED = Client(
     section=Section(("context_servers",)),
     http=URL,
     stdio=COMMAND,
+    calls_itself=("Zed",),
 )
 LM_STUDIO = Client(
     id="lm-studio",
@@ -118,6 +122,7 @@ CLINE = Client(
     http={**URL, "type": "streamableHttp", "disabled": False},
     stdio={**COMMAND, "type": "stdio", "disabled": False},
     bare_url="sse",
+    calls_itself=("Cline",),
 )
 CONTINUE = Client(
     id="continue",
@@ -134,6 +139,7 @@ CONTINUE = Client(
     stdio={"name": "$name", "type": "stdio", **COMMAND},
     new_file="name: Local Config\nversion: 1.0.0\nschema: v1\n",
     notes=("Continue uses MCP servers in agent mode only.",),
+    calls_itself=("continue-client", "continue-cli-client"),
 )
 JUNIE = Client(
     id="junie",
@@ -175,6 +181,7 @@ ANTIGRAVITY = Client(
     section=MCP_SERVERS,
     http=SERVER_URL,
     stdio=COMMAND,
+    calls_itself=("antigravity-client",),
 )
 ROO_CODE = Client(
     id="roo-code",
@@ -188,6 +195,7 @@ ROO_CODE = Client(
     section=MCP_SERVERS,
     http={"type": "streamable-http", **URL},
     stdio=TYPED_COMMAND,
+    calls_itself=("Roo Code",),
 )
 AMP = Client(
     id="amp",
@@ -205,6 +213,7 @@ AMP = Client(
     section=Section(("amp.mcpServers",)),
     http=URL,
     stdio=COMMAND,
+    calls_itself=("amp-mcp-client",),
 )
 COPILOT_JETBRAINS = Client(
     id="copilot-jetbrains",
@@ -220,4 +229,5 @@ COPILOT_JETBRAINS = Client(
     section=SERVERS,
     http={"url": "$url", "requestInit": {"headers": "$headers"}},
     stdio=COMMAND,
+    calls_itself=("JetBrains-*-copilot-intellij",),
 )

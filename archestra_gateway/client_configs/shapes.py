@@ -18,7 +18,13 @@ TYPED_COMMAND: Entry = {"type": "stdio", **COMMAND}
 LOCAL: Entry = {"type": "local", "command": "$argv", "enabled": True}
 
 Editor = tuple[str, str, str, str]
-"""Suffix of the name, title, settings folder, command."""
+"""Suffix of the name, title, settings folder, command. What it calls itself is its product's long name."""
+
+LONG_NAMES = {
+    "": "Visual Studio Code",
+    "-insiders": "Visual Studio Code - Insiders",
+    "-vscodium": "VSCodium",
+}
 
 EDITORS: tuple[Editor, ...] = (
     ("", "VS Code", "Code", "code"),
@@ -44,9 +50,11 @@ def editors(file: str) -> tuple[Instance, ...]:
     kinds, profiles = [], []
     for suffix, title, folder, command in EDITORS:
         kind = title.removeprefix("VS Code").strip()
-        kinds.append(Instance(suffix, kind, _user(folder, file), commands=(command,)))
+        said = (LONG_NAMES[suffix],)
+        kinds.append(Instance(suffix, kind, _user(folder, file), commands=(command,), calls_itself=said))
         of_profile = _user(folder, f"profiles/*/{file}")
-        profiles.append(Instance(f"{suffix}-profile", f"{kind} profile".strip(), of_profile, each=True))
+        title = f"{kind} profile".strip()
+        profiles.append(Instance(f"{suffix}-profile", title, of_profile, each=True, calls_itself=said))
     return (*kinds, *profiles)
 
 

@@ -9,6 +9,7 @@ import socket
 from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
 from ipaddress import ip_address
+from pathlib import Path
 
 import attrs
 from aiohttp import web
@@ -29,8 +30,16 @@ log = logging.getLogger(__name__)
 CLEANUP_GRACE = 5.0
 
 
-def run(config: Config, environment: Mapping[str, str], parent: int | None = None) -> None:
-    """Returns after a clean stop; with `parent`, also when that process is gone. Raises CommandError."""
+def run(
+    config: Config,
+    environment: Mapping[str, str],
+    parent: int | None = None,
+    config_file: Path | None = None,
+) -> None:
+    """Returns after a clean stop; with `parent`, also when that process is gone. Raises CommandError.
+
+    `config_file` is the one that was named to the daemon, and that its clients' bridges start another with.
+    """
     process.fill_standard_descriptors()
     logs.set_up(config.log, logs.Redactor())
     data_dir.prepare(config.server.data_dir)
@@ -52,7 +61,7 @@ def run(config: Config, environment: Mapping[str, str], parent: int | None = Non
             _announce(me, as_json=config.server.port == 0 or not os.isatty(process.STDOUT))
 
         with asyncio.Runner(loop_factory=_loop_factory()) as loop:
-            loop.run(_live(opened, sockets, environment, announce, parent))
+            loop.run(_live(opened, sockets, environment, announce, parent, config_file))
     log.info("Stopped")
 
 
@@ -62,10 +71,11 @@ async def _live(
     environment: Mapping[str, str],
     announce: Callable[[], None],
     parent: int | None,
+    config_file: Path | None,
 ) -> None:
     stop = Stop()
     stop.on_signals()
-    async with _serving(config, sockets, environment):
+    async with _serving(config, sockets, environment, config_file):
         process.calm_garbage_collector()
         announce()
         systemd.notify(environment, "READY=1")
@@ -75,9 +85,12 @@ async def _live(
 
 @asynccontextmanager
 async def _serving(
-    config: Config, sockets: list[socket.socket], environment: Mapping[str, str]
+    config: Config,
+    sockets: list[socket.socket],
+    environment: Mapping[str, str],
+    config_file: Path | None,
 ) -> AsyncIterator[None]:
-    app = create_app(config, environment)
+    app = create_app(config, environment, config_file)
     logs.set_up(config.log, app[keys.REDACTOR])
     runner = Runner(app)
     try:

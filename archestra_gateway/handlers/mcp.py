@@ -1,6 +1,6 @@
 """`/mcp`."""
 
-from aiohttp import hdrs, web
+from aiohttp import web
 from multidict import CIMultiDictProxy
 
 from archestra_gateway import keys
@@ -10,7 +10,6 @@ from archestra_gateway.protocol.modern import Headers
 from archestra_gateway.protocol.parameter_headers import PREFIX
 from archestra_gateway.services.mcp_gateway import Arrival
 from archestra_gateway.services.mcp_request_log import Entry
-from archestra_gateway.services.mcp_view import Visibility
 from archestra_gateway.web import body, guard, logged
 from archestra_gateway.web.mcp_answer import MESSAGE, SESSION_ID, McpAnswer
 from archestra_gateway.web.mcp_exchange import logged_exchange
@@ -57,7 +56,6 @@ def _arrival(request: web.Request, entry: Entry, text: bytes, answer: McpAnswer)
         text=text,
         listener=answer.push if answer.can_stream else None,
         entry=entry,
-        visibility=_visibility(request),
         may_administer=guard.may_administer(request),
     )
 
@@ -72,22 +70,6 @@ def _headers(headers: CIMultiDictProxy[str]) -> Headers:
         method=every("Mcp-Method"),
         name=every("Mcp-Name"),
         parameters={name: every(name) for name in parameters},
-    )
-
-
-def _visibility(request: web.Request) -> Visibility:
-    """What the client may see that its token or its header X-Client-Name names."""
-    clients = request.app[keys.EXTERNAL_MCP_CLIENTS]
-    found = clients.identify(
-        guard.bearer(request.headers.get(hdrs.AUTHORIZATION, "")), request.headers.get("X-Client-Name")
-    )
-    if found is None:
-        return Visibility()
-    name, config = found
-    return Visibility(
-        name,
-        None if config.servers is None else frozenset(config.servers),
-        None if config.tools is None else frozenset(config.tools),
     )
 
 

@@ -16,7 +16,7 @@ from archestra_gateway.client_configs.found_server import FoundServer
 from archestra_gateway.client_configs.table import SNIPPETS
 from archestra_gateway.client_configs.targets import Target, targets
 from archestra_gateway.errors import GatewayError, NotFound
-from archestra_gateway.log import Redactor
+from archestra_gateway.log import REDACTED, Redactor
 from archestra_gateway.schemas.external_mcp_client import (
     BackupFile,
     FoundMcpServer,
@@ -31,7 +31,8 @@ from archestra_gateway.schemas.external_mcp_client import (
 )
 from archestra_gateway.schemas.mcp_server import CreateMcpServer, HttpConfig, StdioConfig
 from archestra_gateway.services.external_mcp_client import ExternalMcpClients
-from archestra_gateway.services.external_mcp_client_row import ENTRY
+from archestra_gateway.services.external_mcp_client_known import KnownClients
+from archestra_gateway.services.external_mcp_client_target import ENTRY
 from archestra_gateway.services.mcp_server import McpServers
 
 
@@ -39,6 +40,7 @@ from archestra_gateway.services.mcp_server import McpServers
 class ClientFiles:
     """Looks, and leaves what it sees as it is; only an import with `replace` writes."""
 
+    _known: KnownClients
     _clients: ExternalMcpClients
     _servers: McpServers
     _backups: Backups
@@ -51,17 +53,17 @@ class ClientFiles:
         found = await asyncio.to_thread(targets, machine)
         remote = Remote(ENTRY, f"{self._url}/mcp")
         return SupportedClients(
-            clients=[_supported(target, self._clients.is_connected(target.name)) for target in found],
+            clients=[_supported(target, self._known.is_connected(target.name)) for target in found],
             snippets=[_pasted(snippet, remote) for snippet in SNIPPETS],
         )
 
     async def preview(self, wanted: PreviewExternalMcpClient) -> Preview:
         """What connecting or disconnecting would do now."""
-        row = self._clients.row(wanted.client_name)
+        known = self._clients.named(wanted.client_name)
         if wanted.config is not None:
-            row = {**row, "config": attrs.asdict(wanted.config)}
-        job = await self._clients.job(row)
-        entries = self._clients.offered(job, row)
+            known = attrs.evolve(known, config=wanted.config)
+        job = await self._clients.job(known)
+        entries = self._clients.offered(job, known)
         is_connect = wanted.operation == "connect"
         make = apply.planned_connect(job, entries) if is_connect else apply.planned_disconnect(job)
         old, new = await asyncio.to_thread(apply.preview, job, make)
@@ -72,7 +74,7 @@ class ClientFiles:
             operation=wanted.operation,
             path=path,
             is_changed=old != new,
-            difference=self._redactor.text(plan.difference(path, old, new)),
+            difference=self._redactor.text(plan.difference(path, old, new)).replace(known.token, REDACTED),
             command=lines[0] if lines else None,
             notes=list(job.target.client.notes),
         )
@@ -83,13 +85,13 @@ class ClientFiles:
 
     async def servers(self, name: str) -> list[FoundMcpServer]:
         """Every server in the client's file; ours are marked."""
-        job = await self._clients.job(self._clients.row(name))
+        job = await self._clients.job(self._clients.named(name))
         found = await asyncio.to_thread(apply.servers, job)
         return [self._shown(job, server) for server in found]
 
     async def bring_in(self, name: str, wanted: ImportServers) -> ImportResult:
         """The chosen servers as MCP servers of the gateway."""
-        job = await self._clients.job(self._clients.row(name))
+        job = await self._clients.job(self._clients.named(name))
         found = {server.name: server for server in await asyncio.to_thread(apply.servers, job)}
         missing = [chosen for chosen in wanted.servers if chosen not in found]
         if missing:

@@ -15,12 +15,14 @@ from archestra_gateway.protocol import jsonrpc, mcp, modern
 from archestra_gateway.protocol.jsonrpc import Message
 from archestra_gateway.protocol.modern import Headers
 from archestra_gateway.protocol.parameter_headers import Values
+from archestra_gateway.services.external_mcp_client_known import KnownClients
 from archestra_gateway.services.mcp_catalogue import Catalogue
+from archestra_gateway.services.mcp_client_info import client_info, introduce
 from archestra_gateway.services.mcp_gateway_caller import Caller, no_such_method
 from archestra_gateway.services.mcp_gateway_listen import Listen
 from archestra_gateway.services.mcp_gateway_methods import CAPABILITIES, Methods
 from archestra_gateway.services.mcp_gateway_session import GatewaySession
-from archestra_gateway.services.mcp_gateway_sessions import Sessions, named
+from archestra_gateway.services.mcp_gateway_sessions import Sessions
 from archestra_gateway.services.mcp_own import NAME
 from archestra_gateway.services.mcp_proxy import Reply
 from archestra_gateway.services.mcp_request_log import Entry
@@ -44,7 +46,6 @@ class Arrival:
     text: bytes
     listener: Listener | None
     entry: Entry
-    visibility: Visibility
     may_administer: bool
 
 
@@ -54,6 +55,7 @@ class McpGateway:
 
     _methods: Methods
     _sessions: Sessions
+    _clients: KnownClients
     _listens: set[Listen] = attrs.field(factory=set)
     _detached: set[asyncio.Task[Any]] = attrs.field(factory=set)
 
@@ -128,20 +130,19 @@ class McpGateway:
             return await self._initialize(arrival, message)
         if kind == "answer" or arrival.entry.method.startswith("notifications/"):
             return Reply()  # without a session there is nobody whom it could concern
-        return Reply(await self._methods.answer(_caller(arrival), message))
+        return Reply(await self._methods.answer(self._caller(arrival), message))
 
     async def _in_session(
         self, arrival: Arrival, identifier: str, message: Message, kind: jsonrpc.Kind
     ) -> Reply:
         session = await self._sessions.find(identifier)
-        session.visibility = arrival.visibility
-        _introduce(arrival.entry, session.client_info)
+        session.visibility = self._meet(arrival, session.client_info)
         if kind == "answer":
             await session.answer(message)
         elif mcp.method(message).startswith("notifications/"):
             await session.notify(message)
         else:
-            answer = await self._methods.answer(_caller(arrival, session), message)
+            answer = await self._methods.answer(self._caller(arrival, session), message)
             session.touch()
             return Reply(answer, session.id)
         return Reply(session_id=session.id)
@@ -151,14 +152,13 @@ class McpGateway:
         version = wanted if wanted in mcp.SESSION_VERSIONS else mcp.SESSION_VERSIONS[0]
         opening = mcp.with_member(message.get("params"), "protocolVersion", jsonrpc.raw(version))
         session = await self._sessions.begin(opening, version)
-        session.visibility = arrival.visibility
-        _introduce(arrival.entry, session.client_info)
+        session.visibility = self._meet(arrival, session.client_info)
         arrival.entry.mcp_session_id = session.id
         said = {
             "protocolVersion": version,
             "capabilities": CAPABILITIES,
             "serverInfo": modern.SERVER_INFO,
-            "instructions": self._methods.instructions(arrival.visibility),
+            "instructions": self._methods.instructions(session.visibility),
         }
         return Reply(jsonrpc.result(message["id"], said), session.id)
 
@@ -169,41 +169,57 @@ class McpGateway:
             modern.check_version(arrival.headers.version[0] if arrival.headers.version else None)
             return Reply()
         envelope = modern.check(arrival.headers, message)
-        if isinstance(envelope.client_info, dict):
-            _introduce(arrival.entry, named(envelope.client_info))
+        visibility = self._meet(arrival, client_info(envelope.client_info))
         method = mcp.method(message)
         if method in modern.REMOVED:
             answer = no_such_method(message)
         elif method == modern.LISTEN:
-            answer = await self._listen(arrival, message)
+            answer = await self._listen(arrival, visibility, message)
         else:
-            caller = _caller(arrival, parameters=arrival.headers.parameters)
+            caller = self._caller(arrival, parameters=arrival.headers.parameters)
             answer = await self._methods.answer(caller, message)
         answer = modern.answer(answer, method, mcp.member(message.get("params"), "uri"))
         return Reply(answer, status=modern.status(answer))
 
-    async def _listen(self, arrival: Arrival, message: Message) -> Message:
+    async def _listen(self, arrival: Arrival, visibility: Visibility, message: Message) -> Message:
         """Until the client leaves or the gateway stops."""
         if arrival.listener is None:
             raise jsonrpc.InvalidMessage(f"{modern.LISTEN} needs `Accept: text/event-stream`")
-        listen = Listen.wanted(message, arrival.listener, arrival.visibility)
+        listen = Listen.wanted(message, arrival.listener, visibility)
         listen.acknowledge()
         self._listens.add(listen)
         try:
             for uri in listen.uris:
                 with contextlib.suppress(GatewayError):  # its server may come back, and is asked then
-                    await self._methods.watch_resource(arrival.visibility, uri)
+                    await self._methods.watch_resource(visibility, uri)
             await listen.ended.wait()
         finally:
             self._listens.discard(listen)
         return listen.result()
 
+    def _meet(self, arrival: Arrival, info: dict[str, str]) -> Visibility:
+        introduce(arrival.entry, info, self._clients)
+        return self._clients.visibility(arrival.entry.client)
+
+    def _caller(
+        self, arrival: Arrival, session: GatewaySession | None = None, parameters: Values | None = None
+    ) -> Caller:
+        """A person's AI program does not administer, whoever may use this machine."""
+        return Caller(
+            self._clients.visibility(arrival.entry.client),
+            arrival.may_administer and arrival.entry.client is None,
+            arrival.entry,
+            arrival.listener,
+            session,
+            parameters,
+        )
+
 
 @asynccontextmanager
 async def open_mcp_gateway(
-    catalogue: Catalogue, methods: Methods, sessions: Sessions
+    catalogue: Catalogue, methods: Methods, sessions: Sessions, clients: KnownClients
 ) -> AsyncIterator[McpGateway]:
-    gateway = McpGateway(methods, sessions)
+    gateway = McpGateway(methods, sessions, clients)
     catalogue.listener = gateway.hear_news
     sweeper = asyncio.create_task(sessions.sweep_for_ever())
     try:
@@ -213,20 +229,6 @@ async def open_mcp_gateway(
         with contextlib.suppress(asyncio.CancelledError):
             await sweeper
         await gateway.close()
-
-
-def _caller(
-    arrival: Arrival, session: GatewaySession | None = None, parameters: Values | None = None
-) -> Caller:
-    return Caller(
-        arrival.visibility, arrival.may_administer, arrival.entry, arrival.listener, session, parameters
-    )
-
-
-def _introduce(entry: Entry, client_info: dict[str, str]) -> None:
-    """What the client's headers say stands above what it says in messages."""
-    said = {name: value for name, value in entry.client_info.items() if value}
-    entry.client_info = {**client_info, **said}
 
 
 def _list_changed(kind: str) -> Message:

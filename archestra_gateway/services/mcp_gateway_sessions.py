@@ -11,7 +11,7 @@ from msgspec import Raw
 
 from archestra_gateway import timestamp
 from archestra_gateway.errors import NotFound, UpstreamUnavailable
-from archestra_gateway.protocol import mcp
+from archestra_gateway.services.mcp_client_info import opening_info
 from archestra_gateway.services.mcp_gateway_session import GatewaySession
 from archestra_gateway.store import mcp_session as store
 from archestra_gateway.store.database import Database
@@ -36,7 +36,7 @@ class Sessions:
 
     async def begin(self, opening: Raw, version: str) -> GatewaySession:
         """`opening` is what `initialize` was sent with. Raises UpstreamUnavailable when all are busy."""
-        session = GatewaySession(secrets.token_hex(16), opening, version, client_info(opening))
+        session = GatewaySession(secrets.token_hex(16), opening, version, opening_info(opening))
         await self._make_room()
         self._awake[session.id] = session
         row = store.Row(id=session.id, opening=bytes(opening).decode(), version=version)
@@ -83,7 +83,7 @@ class Sessions:
     async def _wake(self, row: store.Row) -> GatewaySession:
         await self._make_room()
         opening = Raw(row["opening"].encode())
-        session = GatewaySession(row["id"], opening, row["version"], client_info(opening))
+        session = GatewaySession(row["id"], opening, row["version"], opening_info(opening))
         return self._awake.setdefault(row["id"], session)
 
     async def _make_room(self) -> None:
@@ -101,14 +101,3 @@ class Sessions:
         async with self._database.transaction() as db:
             await store.use(db, session.id, timestamp.now())
         await session.end()
-
-
-def client_info(opening: Raw | None) -> dict[str, str]:
-    """What the request log shows of the client that sent `initialize`."""
-    info = mcp.member(opening, "clientInfo")
-    return named(info) if isinstance(info, dict) else {}
-
-
-def named(info: dict[str, object]) -> dict[str, str]:
-    wanted = {"client_name": info.get("name"), "client_version": info.get("version")}
-    return {name: value for name, value in wanted.items() if isinstance(value, str)}

@@ -15,6 +15,8 @@ from archestra_gateway.errors import GatewayError, InternalError, NotFound
 from archestra_gateway.protocol import jsonrpc, mcp, modern
 from archestra_gateway.protocol.jsonrpc import Message
 from archestra_gateway.protocol.modern import Headers
+from archestra_gateway.services.external_mcp_client_known import KnownClients
+from archestra_gateway.services.mcp_client_info import client_info, introduce, opening_info
 from archestra_gateway.services.mcp_proxy_modern import ModernProxy
 from archestra_gateway.services.mcp_request_log import Entry
 from archestra_gateway.services.mcp_server import McpServers
@@ -58,6 +60,7 @@ class McpProxy:
     """Made by `open_mcp_proxy`."""
 
     _servers: McpServers
+    _clients: KnownClients
     _sessions: dict[str, Session] = attrs.field(factory=dict)
     _detached: set[asyncio.Task[Any]] = attrs.field(factory=set)
     _modern: ModernProxy = attrs.field(factory=ModernProxy)
@@ -120,6 +123,7 @@ class McpProxy:
             return await self._initialize(incoming, message, server)
         if kind == "answer" or method.startswith("notifications/"):
             return Reply()  # without a session there is nobody whom it could concern
+        self._meet(incoming, {})
         upstream = await server.shared()
         return Reply(await upstream.call(Call(message, incoming.listener)))
 
@@ -132,7 +136,7 @@ class McpProxy:
             modern.check_version(incoming.headers.version[0] if incoming.headers.version else None)
             return Reply()
         envelope = modern.check(incoming.headers, message)
-        _introduce(incoming.entry, _named(envelope.client_info))
+        self._meet(incoming, client_info(envelope.client_info))
         answer = await self._modern.answer(server, message, incoming.listener)
         return Reply(answer, status=modern.status(answer))
 
@@ -141,7 +145,7 @@ class McpProxy:
     ) -> Reply:
         assert incoming.session_id is not None  # noqa: S101
         session = self.session(incoming.server, incoming.session_id)
-        _introduce(incoming.entry, session.client_info)
+        self._meet(incoming, session.client_info)
         if kind == "answer":
             await session.answer(message)
         elif method.startswith("notifications/"):
@@ -151,8 +155,8 @@ class McpProxy:
         return Reply(session_id=session.id)
 
     async def _initialize(self, incoming: Incoming, message: Message, server: Server) -> Reply:
-        session = Session(secrets.token_hex(16), server, _client_info(message))
-        _introduce(incoming.entry, session.client_info)
+        session = Session(secrets.token_hex(16), server, opening_info(message.get("params")))
+        self._meet(incoming, session.client_info)
         call = Call(message, incoming.listener)
         lease, answer = await server.open_session(call, session.hear, partial(self._forget, session))
         session.begin(lease)
@@ -163,14 +167,20 @@ class McpProxy:
         incoming.entry.mcp_session_id = session.id
         return Reply(answer, session.id)
 
+    def _meet(self, incoming: Incoming, info: dict[str, str]) -> None:
+        """Raises NotFound when it is not one of the servers that this client gets."""
+        introduce(incoming.entry, info, self._clients)
+        if not self._clients.visibility(incoming.entry.client).shows_server(incoming.server):
+            raise NotFound("MCP server not found", name=incoming.server)
+
     def _forget(self, session: Session) -> None:
         self._sessions.pop(session.id, None)
         session.end()
 
 
 @asynccontextmanager
-async def open_mcp_proxy(servers: McpServers) -> AsyncIterator[McpProxy]:
-    proxy = McpProxy(servers)
+async def open_mcp_proxy(servers: McpServers, clients: KnownClients) -> AsyncIterator[McpProxy]:
+    proxy = McpProxy(servers, clients)
     try:
         yield proxy
     finally:
@@ -186,20 +196,3 @@ def _describe(entry: Entry, method: str, message: Message) -> None:
     entry.method = method or "(answer)"
     if method == "tools/call":
         entry.tool_name = mcp.tool_name(message.get("params"))
-
-
-def _introduce(entry: Entry, client_info: dict[str, str]) -> None:
-    """What the client's headers say stands above what its `initialize` said."""
-    said = {name: value for name, value in entry.client_info.items() if value}
-    entry.client_info = {**client_info, **said}
-
-
-def _client_info(message: Message) -> dict[str, str]:
-    return _named(mcp.member(message.get("params"), "clientInfo"))
-
-
-def _named(info: Any) -> dict[str, str]:
-    if not isinstance(info, dict):
-        return {}
-    wanted = {"client_name": info.get("name"), "client_version": info.get("version")}
-    return {name: value for name, value in wanted.items() if isinstance(value, str)}

@@ -25,7 +25,8 @@ class Entry:
     """One call, filled by its producer while it runs; nobody changes it once it is recorded.
 
     `timestamp` is `time.time()` at the start. A body may end one byte behind the limit: it was cut there.
-    `error_message` says that the call failed, whatever the status code is.
+    `error_message` says that the call failed, whatever the status code is; `client` is the external client
+    that it comes from, where that is certain.
     """
 
     kind: Kind
@@ -34,6 +35,7 @@ class Entry:
     server_name: str
     session_id: str | None = None
     mcp_session_id: str | None = None
+    client: str | None = None
     client_info: Mapping[str, str | None] = attrs.field(factory=dict)
     method: str | None = None
     tool_name: str | None = None

@@ -1,5 +1,6 @@
 """The bearer token: made once, kept in a file that only its owner reads."""
 
+import hmac
 import os
 import secrets
 from pathlib import Path
@@ -21,6 +22,11 @@ def load_token(data_dir: Path) -> str:
     if len(token) < SHORTEST or not token.isascii():
         raise DataDirError(f"{path} holds no token. Delete it, and the next start makes a new one.")
     return token
+
+
+def bridge_token(token: str) -> str:
+    """What `mcp-stdio` shows in its stead: it lets a program in, and lets it administer nothing."""
+    return hmac.digest(token.encode(), b"mcp-stdio", "sha256").hex()
 
 
 def rotate_token(data_dir: Path) -> str:

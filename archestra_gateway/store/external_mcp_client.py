@@ -1,33 +1,33 @@
-"""External MCP clients in SQLite, and what was written into their files."""
+"""External MCP clients in SQLite."""
 
 import json
-from typing import Any, TypedDict
+from typing import Any, TypedDict, cast
 
 import aiosqlite
 
 from archestra_gateway.store.database import fetch_all, fetch_one
 
 LIST = """
-SELECT name, config, token, written, connected_at, created_at, updated_at
+SELECT name, config, connected_at, created_at, updated_at
 FROM external_mcp_client
 ORDER BY name
 """
 
 GET = """
-SELECT name, config, token, written, connected_at, created_at, updated_at
+SELECT name, config, connected_at, created_at, updated_at
 FROM external_mcp_client
 WHERE name = :name
 """
 
 INSERT = """
-INSERT INTO external_mcp_client (name, config, token, written, connected_at, created_at, updated_at)
-VALUES (:name, :config, :token, :written, :connected_at, :created_at, :updated_at)
+INSERT INTO external_mcp_client (name, config, connected_at, created_at, updated_at)
+VALUES (:name, :config, :connected_at, :created_at, :updated_at)
 ON CONFLICT (name) DO NOTHING
 """
 
 UPDATE = """
 UPDATE external_mcp_client
-SET config = :config, written = :written, connected_at = :connected_at, updated_at = :updated_at
+SET config = :config, connected_at = :connected_at, updated_at = :updated_at
 WHERE name = :name
 """
 
@@ -37,13 +37,21 @@ WHERE name = :name
 """
 
 
-class Row(TypedDict):
-    """`written` is None as long as the client was never connected, and after it was disconnected."""
+LIST_PLAIN = """
+SELECT name, token, written
+FROM external_mcp_client
+WHERE token IS NOT NULL
+"""
 
+FORGET_PLAIN = """
+UPDATE external_mcp_client
+SET token = NULL, written = NULL
+"""
+
+
+class Row(TypedDict):
     name: str
     config: dict[str, Any]
-    token: str
-    written: dict[str, Any] | None
     connected_at: str | None
     created_at: str
     updated_at: str
@@ -76,23 +84,21 @@ async def delete(db: aiosqlite.Connection, name: str) -> bool:
         return cursor.rowcount == 1
 
 
+async def list_plain(db: aiosqlite.Connection) -> list[tuple[str, str, dict[str, Any] | None]]:
+    """Name, token and what was written, as the first version stored them; since then they are empty."""
+    return [
+        (row["name"], row["token"], json.loads(row["written"]) if row["written"] else None)
+        for row in await fetch_all(db, LIST_PLAIN)
+    ]
+
+
+async def forget_plain(db: aiosqlite.Connection) -> None:
+    await db.execute(FORGET_PLAIN)
+
+
 def _row(columns: dict[str, Any]) -> Row:
-    written = columns["written"]
-    return Row(
-        name=columns["name"],
-        config=json.loads(columns["config"]),
-        token=columns["token"],
-        written=json.loads(written) if written else None,
-        connected_at=columns["connected_at"],
-        created_at=columns["created_at"],
-        updated_at=columns["updated_at"],
-    )
+    return cast(Row, {**columns, "config": json.loads(columns["config"])})
 
 
 def _columns(row: Row) -> dict[str, Any]:
-    written = row["written"]
-    return {
-        **row,
-        "config": json.dumps(row["config"]),
-        "written": None if written is None else json.dumps(written),
-    }
+    return {**row, "config": json.dumps(row["config"])}

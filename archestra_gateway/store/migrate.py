@@ -46,6 +46,7 @@ def migrate(path: Path, scripts: Sequence[Script] | None = None) -> bool:
     scripts = embedded_scripts() if scripts is None else scripts
     try:
         with closing(sqlite3.connect(path, isolation_level=None)) as connection:
+            connection.execute("PRAGMA secure_delete = ON")  # what is moved elsewhere leaves nothing behind
             version = _version(connection, path)
             _refuse_later(path, version, scripts[-1].number)
             pending = [script for script in scripts if script.number > version]

@@ -15,6 +15,7 @@ from yarl import URL
 from archestra_gateway import errors
 from archestra_gateway.config import Config
 from archestra_gateway.errors import GatewayError
+from archestra_gateway.services.token import bridge_token
 from archestra_gateway.web.route import Carrier
 
 SHELL_ORIGINS = frozenset({"tauri://localhost", "http://tauri.localhost", "https://tauri.localhost"})
@@ -40,6 +41,7 @@ class Rules:
     host: re.Pattern[str]
     origins: frozenset[str]
     token: bytes
+    bridge_token: bytes
     needs_token: bool
     is_client: Callable[[str], bool]
     max_body: Mapping[Carrier, int]
@@ -92,6 +94,7 @@ def rules(config: Config, token: str, is_client: Callable[[str], bool] = nobody)
         host=re.compile(rf"(?:{'|'.join(map(re.escape, sorted(names)))})(?::[0-9]{{1,5}})?", re.IGNORECASE),
         origins=frozenset(origins),
         token=token.encode(),
+        bridge_token=bridge_token(token).encode(),
         needs_token=needs_token(config),
         is_client=is_client,
         max_body={
@@ -162,9 +165,10 @@ def bearer(facts: Facts, rules: Rules) -> Verdict | GatewayError | None:
     """LLM clients send a dummy key: there an unknown one is no failed log-in."""
     if facts.bearer is None:
         return None
-    if hmac.compare_digest(facts.bearer.encode(errors="surrogateescape"), rules.token):
+    said = facts.bearer.encode(errors="surrogateescape")
+    if hmac.compare_digest(said, rules.token):
         return ALLOW
-    if rules.is_client(facts.bearer):
+    if hmac.compare_digest(said, rules.bridge_token) or rules.is_client(facts.bearer):
         return _client_may_not_administer() if facts.is_administration else ALLOW
     if facts.carrier == "llm":
         return None

@@ -20,7 +20,7 @@ def install(app: web.Application) -> None:
 
 
 async def _make_rules(app: web.Application) -> None:
-    clients = app.get(keys.EXTERNAL_MCP_CLIENTS)
+    clients = app.get(keys.KNOWN_CLIENTS)
     app[_RULES] = rules(app[keys.CONFIG], app[keys.TOKEN], clients.is_token if clients else nobody)
 
 

@@ -14,7 +14,7 @@ def begin(request: web.Request, kind: Kind, server_name: str) -> Entry:
     """The entry of a call that starts now; `method` is the HTTP one until somebody knows better."""
     headers = request.headers
     called = headers.get("X-Client-Name")
-    clients = request.app[keys.EXTERNAL_MCP_CLIENTS]
+    clients = request.app[keys.KNOWN_CLIENTS]
     known = clients.name_of(guard.bearer(headers.get(hdrs.AUTHORIZATION, "")), called)
     return Entry(
         kind=kind,
@@ -23,6 +23,7 @@ def begin(request: web.Request, kind: Kind, server_name: str) -> Entry:
         server_name=server_name,
         session_id=headers.get("X-Session-Id"),
         mcp_session_id=headers.get("Mcp-Session-Id"),
+        client=known,
         client_info={
             "user_agent": headers.get("User-Agent"),
             "client_name": known or called,

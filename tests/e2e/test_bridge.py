@@ -437,6 +437,26 @@ def test_without_a_server_it_is_the_gateway_itself(daemon, bridge) -> None:
     assert "fake__echo" in [tool["name"] for tool in answer["result"]["tools"]]
 
 
+@pytest.mark.parametrize("words", [("--client", "claude-desktop"), ()])
+def test_a_program_behind_it_uses_the_gateway_and_does_not_administer_it(
+    start, bridge, environment, words
+) -> None:
+    environment["ARCHESTRA_SECURITY_REQUIRE_TOKEN"] = "true"
+    start()
+    claude = bridge(*words)
+    claude.initialize()
+
+    names = [tool["name"] for tool in claude.ask("tools/list")["result"]["tools"]]
+    used = claude.call("list_installed_mcp_servers", 2)
+    refused = claude.call("stop_mcp_server", 3, name="filesystem-server")
+
+    assert "get_context" in names
+    assert "stop_mcp_server" not in names
+    assert used["result"]["structuredContent"]["servers"][0]["name"] == "filesystem-server"
+    assert refused["result"]["isError"]
+    assert "may not administer" in text_of(refused)
+
+
 def test_messages_of_the_new_era_pass(daemon, bridge) -> None:
     claude = bridge()
 

@@ -176,6 +176,41 @@ def test_a_kill_while_connecting_leaves_nothing_that_can_not_be_undone(start, ru
     assert cursor.read_text() == OLD
 
 
+def test_a_daemon_with_a_file_of_its_own_is_found_and_started_again_with_it(
+    start, run, home, environment, tmp_path
+) -> None:
+    data = Path(environment.pop("ARCHESTRA_SERVER_DATA_DIR"))
+    file = tmp_path / "own settings.toml"
+    file.write_text(f'[server]\ndata_dir = "{data}"\nport = 0\n[mcp]\ntool_names = "plain"\n')
+    daemon = start("--config", str(file), port=None)
+    run("clients", "connect", "junie", "--config", str(file))
+    entry = json.loads((home / ".junie" / "mcp" / "mcp.json").read_text())["mcpServers"]["archestra"]
+    command = [entry["command"], *entry["args"]]
+
+    found = tools_through(command, environment)
+    daemon.end()
+    started = tools_through(command, environment)
+    stopped = run("stop", "--config", str(file))
+
+    assert found == started
+    assert "read_file" in found
+    assert stopped.stdout.startswith("Stopped")
+
+
+def tools_through(command: list[str], environment: dict[str, str]) -> list[str]:
+    message = {"jsonrpc": "2.0", "id": 1, "method": "tools/list"}
+    ended = subprocess.run(
+        command,
+        input=json.dumps(message) + "\n",
+        env=environment,
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=True,
+    )
+    return [tool["name"] for tool in json.loads(ended.stdout.splitlines()[-1])["result"]["tools"]]
+
+
 def has_begun(cursor: Path) -> bool:
     """A backup is made, or a draft lies beside the file."""
     backups = cursor.parent.parent.parent / "data" / "clients"

@@ -116,10 +116,13 @@ def wait_until(happened: Callable[[], bool], seconds: float = 30) -> None:
 
 
 def ask(daemon: Any, method: str, path: str, body: Any = None) -> tuple[int, Any]:
+    """With the token of the person whom the daemon serves."""
+    token = (Path(daemon.listening["data_dir"]) / "token").read_text().strip()
+    headers = {"Authorization": f"Bearer {token}", "Content-Type": "application/json"}
     connection = HTTPConnection("127.0.0.1", daemon.port, timeout=20)
     try:
         text = None if body is None else json.dumps(body)
-        connection.request(method, path, text, {"Content-Type": "application/json"} if text else {})
+        connection.request(method, path, text, headers)
         answer = connection.getresponse()
         data = answer.read()
         return answer.status, json.loads(
@@ -266,6 +269,10 @@ def test_no_secret_is_found_anywhere_after_a_long_mixed_run(start, provider, env
     data = Path(environment["ARCHESTRA_SERVER_DATA_DIR"])
     kinds = ("env", "named", "header", "key", "client")
     canaries = {kind: f"canary-{kind}-0123456789abcdef" for kind in kinds}
+    file = tmp_path / "home" / ".cursor" / "mcp.json"
+    file.parent.mkdir(parents=True)
+    environment.update(HOME=str(tmp_path / "home"), SHELL="/bin/false")
+    environment["ARCHESTRA_SECURITY_REQUIRE_TOKEN"] = "true"
     daemon = start("--log-level", "debug")
     lines: list[str] = []
     assert daemon.process.stderr is not None
@@ -288,6 +295,11 @@ def test_no_secret_is_found_anywhere_after_a_long_mixed_run(start, provider, env
     assert ask(daemon, "POST", "/api/secret", {"name": "NAMED", "value": canaries["named"]})[0] == 201
     for name, config in servers.items():
         assert ask(daemon, "POST", "/api/mcp_server", {"name": name, "server_config": config})[0] == 201
+    client = {"client_name": "cursor", "config": {"mode": "servers"}}
+    assert ask(daemon, "POST", "/api/external_mcp_client/connect", client)[0] == 200
+    entry = json.loads(file.read_text())["mcpServers"]["child"]
+    canaries["token"] = entry["headers"]["Authorization"].removeprefix("Bearer ")
+    assert ask(daemon, "DELETE", "/api/mcp_server/filesystem-server")[0] == 204  # its entry goes too
     key = {"name": "p", "kind": "openai", "base_url": "http://127.0.0.1:9", "api_key": canaries["key"]}
     assert ask(daemon, "POST", "/api/llm_provider", key)[0] == 201
     params = {"name": "echo", "arguments": {"text": " ".join(canaries.values())}}
@@ -297,6 +309,8 @@ def test_no_secret_is_found_anywhere_after_a_long_mixed_run(start, provider, env
     while time.monotonic() < deadline:
         assert call(daemon) == "42"
         ask(daemon, "POST", "/mcp_proxy/child", echo)
+        with daemon.request("/mcp", echo, **{**entry["headers"], "X-Note": canaries["token"]}) as answer:
+            assert answer.status == 200, answer.read()
         ask(daemon, "POST", "/mcp_proxy/headed", {"jsonrpc": "2.0", "id": 1, "method": "tools/list"})
         ask(daemon, "POST", "/llm/p/v1/chat/completions", {"model": "x", "note": canaries["key"]})
     secrets = {*canaries.values(), *provider.test("issued")}
@@ -311,11 +325,16 @@ def test_no_secret_is_found_anywhere_after_a_long_mixed_run(start, provider, env
             "/api/llm_provider",
             "/api/secret",
             "/api/status",
+            "/api/external_mcp_client",
+            "/api/external_mcp_client/cursor",
+            "/api/external_mcp_client/cursor/servers",
             "/api/mcp_request_log?page_size=500",
             "/api/openapi.json",
         )
     ]
-    rows = pages[5]["data"]
+    wanted = {"client_name": "cursor", "operation": "disconnect"}
+    pages.append(ask(daemon, "POST", "/api/external_mcp_client/preview", wanted)[1])
+    rows = next(page["data"] for page in pages if "data" in page)
     pages += [ask(daemon, "GET", f"/api/mcp_request_log/{row['request_id']}")[1] for row in rows[:50]]
     processes = command_lines()
     daemon.process.terminate()
@@ -327,8 +346,10 @@ def test_no_secret_is_found_anywhere_after_a_long_mixed_run(start, provider, env
     assert found_in(secrets, json.dumps(pages)) == set()
     assert found_in(secrets, processes) == set()
     assert found_in(secrets, "".join(lines)) == set()
+    kept = data / "clients" / "backups"  # copies of the person's own files, as they were
+    assert found_in(secrets, "".join(path.read_text() for path in kept.rglob("*Z"))) == {canaries["token"]}
     for path in data.rglob("*"):
-        if path.is_file():
+        if path.is_file() and kept not in path.parents:
             assert found_in(secrets, path.read_bytes().decode("latin-1")) == set(), path
 
 

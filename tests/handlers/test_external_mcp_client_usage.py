@@ -16,6 +16,19 @@ Client = TestClient[web.Request, web.Application]
 
 ROUTE = "/api/external_mcp_client"
 PING = {"jsonrpc": "2.0", "id": 1, "method": "ping"}
+LIST = {"jsonrpc": "2.0", "id": 2, "method": "tools/list"}
+VERSION = "io.modelcontextprotocol/protocolVersion"
+
+
+def opening(name: str) -> dict[str, Any]:
+    info = {"name": name, "version": "1"}
+    params = {"protocolVersion": "2025-06-18", "capabilities": {}, "clientInfo": info}
+    return {"jsonrpc": "2.0", "id": 1, "method": "initialize", "params": params}
+
+
+async def tools(client: Client, headers: dict[str, str]) -> list[str]:
+    answer = await client.post("/mcp", json=LIST, headers=headers)
+    return [tool["name"] for tool in (await answer.json())["result"]["tools"]]
 
 
 @pytest.fixture
@@ -87,6 +100,65 @@ async def test_a_name_of_any_letters_is_found(client: Client, tmp_path: Path) ->
 
     assert headers["X-Client-Name"].isascii()
     assert await usage(client, "Мой клиент") == (1, True)
+
+
+@pytest.mark.parametrize("path", ["/mcp", "/mcp_proxy/filesystem-server"])
+async def test_a_program_that_sends_no_header_is_known_by_its_messages(client: Client, path: str) -> None:
+    await connect(client, "cursor")
+
+    opened = await client.post(path, json=opening("cursor-vscode"))
+    session = {"Mcp-Session-Id": opened.headers["Mcp-Session-Id"]}
+    await client.post(path, json=LIST, headers=session)
+    await client.post(path, json=opening("cursor-impostor"))
+
+    assert await usage(client, "cursor") == (2, True)
+
+
+async def test_a_program_of_the_new_era_is_known_by_each_message(client: Client) -> None:
+    await connect(client, "cursor", servers=[])
+    meta = {
+        VERSION: "2026-07-28",
+        "io.modelcontextprotocol/clientCapabilities": {},
+        "io.modelcontextprotocol/clientInfo": {"name": "cursor-vscode", "version": "1"},
+    }
+    message = {**LIST, "params": {"_meta": meta}}
+    headers = {"MCP-Protocol-Version": "2026-07-28", "Mcp-Method": "tools/list"}
+
+    answer = await (await client.post("/mcp", json=message, headers=headers)).json()
+
+    names = [tool["name"] for tool in answer["result"]["tools"]]
+    assert "get_context" in names
+    assert not [name for name in names if name.startswith("filesystem-server")]
+    assert await usage(client, "cursor") == (1, True)
+
+
+async def test_a_program_that_two_rows_could_be_is_neither(client: Client) -> None:
+    await connect(client, "cline")
+    await connect(client, "cline-cli")
+
+    await client.post("/mcp_proxy/filesystem-server", json=opening("Cline"))
+
+    assert await usage(client, "cline") == await usage(client, "cline-cli") == (0, False)
+
+
+@pytest.mark.parametrize("headers", [{"X-Client-Name": "cursor"}, {}])
+async def test_a_program_sees_its_servers_and_administers_nothing(
+    client: Client, headers: dict[str, str]
+) -> None:
+    await connect(client, "cursor", servers=[])
+    message = {**LIST, "method": "tools/call", "params": {"name": "stop_mcp_server", "arguments": {}}}
+    message["params"]["arguments"] = {"name": "filesystem-server"}
+
+    opened = await client.post("/mcp", json=opening("cursor-vscode"), headers=headers)
+    session = {"Mcp-Session-Id": opened.headers["Mcp-Session-Id"], **headers}
+    seen, everything = await tools(client, session), await tools(client, {})
+    refused = await (await client.post("/mcp", json=message, headers=session)).json()
+    hidden = await client.post("/mcp_proxy/filesystem-server", json=opening("cursor-vscode"), headers=headers)
+
+    assert {"stop_mcp_server", "filesystem-server__read_file"} <= set(everything)
+    assert {"stop_mcp_server", "filesystem-server__read_file"} & set(seen) == set()
+    assert "may not administer" in refused["result"]["content"][0]["text"]
+    assert (await hidden.json())["error"]["data"]["error"]["code"] == "RESOURCE_NOT_FOUND"
 
 
 @pytest.mark.parametrize("security", [SecurityConfig(require_token=True)])

@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from archestra_gateway.config import Config, SecurityConfig, ServerConfig
+from archestra_gateway.services.token import bridge_token
 from archestra_gateway.web.decision import Facts, Verdict, decide, rules
 
 ALLOW, PREFLIGHT = Verdict.ALLOW, Verdict.PREFLIGHT
@@ -32,7 +33,7 @@ BASE = Facts(
     is_administration=True,
     is_another_user=lambda: False,
 )
-RIGHT, WRONG = TOKEN, "sk-dummy"
+RIGHT, BRIDGE, WRONG = TOKEN, bridge_token(TOKEN), "sk-dummy"
 EVIL = "https://evil.example"
 OTHER_LOCAL = "http://localhost:3000"
 USE = {"is_administration": False}
@@ -117,6 +118,9 @@ def test_row_1_configured_names_are_ours_too() -> None:
         ("5", {**LLM, "content_encoding": "zstd", "content_length": 2**40}, "allow"),
         ("6", {"bearer": RIGHT, "origins": (EVIL,)}, "allow"),
         ("6", {"bearer": RIGHT, "is_another_user": lambda: True}, "allow"),
+        ("6", {"bearer": BRIDGE, **USE}, "allow"),
+        ("6", {"bearer": BRIDGE}, "FORBIDDEN"),
+        ("6", {"bearer": BRIDGE, "origins": ("tauri://localhost",)}, "FORBIDDEN"),
         ("6", {"bearer": WRONG}, "UNAUTHORIZED"),
         ("6", {"bearer": ""}, "UNAUTHORIZED"),
         ("6", {"bearer": "\udcff"}, "UNAUTHORIZED"),

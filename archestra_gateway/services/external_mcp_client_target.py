@@ -1,6 +1,5 @@
-"""Between a stored row and what the writing needs: which file, which entries, what was written."""
+"""Between what is known of a client and what the writing needs: which file, which entries."""
 
-import secrets
 import sys
 from collections.abc import Mapping
 from pathlib import Path
@@ -9,20 +8,16 @@ from urllib.parse import quote, urlsplit
 
 import attrs
 
-from archestra_gateway import timestamp
 from archestra_gateway.client_configs.client import Client
-from archestra_gateway.client_configs.edit import Edit
 from archestra_gateway.client_configs.entry import Bridge, Remote, render
 from archestra_gateway.client_configs.formats import Format
 from archestra_gateway.client_configs.machine import Machine
-from archestra_gateway.client_configs.plan import Record
 from archestra_gateway.client_configs.section import Section
 from archestra_gateway.client_configs.shapes import COMMAND, URL
 from archestra_gateway.client_configs.targets import Target, targets
 from archestra_gateway.config import DATA_DIR
 from archestra_gateway.errors import Conflict, ValidationFailed
 from archestra_gateway.schemas.external_mcp_client import ClientConfig
-from archestra_gateway.store.external_mcp_client import Row
 
 ENTRY = "archestra"
 DEFAULT_KEYS = {Format.TOML: ["mcp_servers"]}
@@ -37,12 +32,13 @@ class Gateway:
     program: tuple[str, ...]
 
 
-def bridge_program(data_dir: Path) -> tuple[str, ...]:
-    """The command line of the stdio bridge to the daemon of this data directory."""
+def bridge_program(data_dir: Path, config_file: Path | None) -> tuple[str, ...]:
+    """The command line of the stdio bridge to the daemon of this data directory, and of this file."""
     script = Path(sys.executable).with_name("archestra-gateway")
     program = (str(script),) if script.exists() else (sys.executable, "-m", "archestra_gateway")
     place = () if data_dir == DATA_DIR else ("--data-dir", str(data_dir))
-    return (*program, "mcp-stdio", *place)
+    settings = () if config_file is None else ("--config", str(config_file))
+    return (*program, "mcp-stdio", *place, *settings)
 
 
 def target_of(machine: Machine, name: str, config: ClientConfig) -> Target:
@@ -85,40 +81,6 @@ def offered(
         name: _entry(gateway, target, name, f"/mcp_proxy/{name}", headers, ("--server", name))
         for name in chosen
     }
-
-
-def new_row(name: str, config: ClientConfig) -> Row:
-    now = timestamp.now()
-    return Row(
-        name=name,
-        config=attrs.asdict(config),
-        token=secrets.token_urlsafe(32),
-        written=None,
-        connected_at=None,
-        created_at=now,
-        updated_at=now,
-    )
-
-
-def config_of(row: Row) -> ClientConfig:
-    return ClientConfig(**row["config"])
-
-
-def record_of(written: Mapping[str, Any] | None) -> Record:
-    if written is None:
-        return Record()
-    edit = written["edit"]
-    return Record(
-        entries=written["entries"],
-        edit=Edit(**edit) if edit else None,
-        made=written["made"],
-        made_file=written["made_file"],
-        folders=tuple(written["folders"]),
-    )
-
-
-def written_of(record: Record) -> dict[str, Any]:
-    return attrs.asdict(record)
 
 
 def _entry(
