@@ -10,12 +10,13 @@ from msgspec import Raw
 from archestra_gateway import __version__
 from archestra_gateway.bridge.exchange import BROKEN, Exchange
 from archestra_gateway.bridge.gateway import Gateway
-from archestra_gateway.bridge.headers import SESSION_ID, Session, headers_for, headers_in, is_modern
+from archestra_gateway.bridge.headers import SESSION_ID, Session, headers_for, headers_in
 from archestra_gateway.bridge.output import Output, say
-from archestra_gateway.bridge.parameters import Parameters
 from archestra_gateway.errors import GatewayError, UpstreamError
 from archestra_gateway.protocol import jsonrpc, mcp
 from archestra_gateway.protocol.jsonrpc import Message
+from archestra_gateway.protocol.modern_headers import is_modern
+from archestra_gateway.protocol.parameters import Parameters
 
 NOT_FOUND = 404
 BOTH = "application/json, text/event-stream"

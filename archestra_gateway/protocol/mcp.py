@@ -29,6 +29,8 @@ FOR_EVERY_SESSION = frozenset(
 )
 """What a server says about itself, and not about one call."""
 
+LOG_LEVELS = ("debug", "info", "notice", "warning", "error", "critical", "alert", "emergency")
+
 INITIALIZE_PARAMS = {
     "protocolVersion": SESSION_VERSIONS[0],
     "capabilities": {},

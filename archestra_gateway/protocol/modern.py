@@ -21,7 +21,9 @@ PREFIX = "io.modelcontextprotocol/"
 CAPABILITIES_KEY = PREFIX + "clientCapabilities"
 CLIENT_INFO_KEY = PREFIX + "clientInfo"
 SERVER_INFO_KEY = PREFIX + "serverInfo"
+LOG_LEVEL_KEY = PREFIX + "logLevel"
 SUBSCRIPTION_KEY = PREFIX + "subscriptionId"
+ENVELOPE = (mcp.VERSION_KEY, CAPABILITIES_KEY, CLIENT_INFO_KEY, LOG_LEVEL_KEY)
 
 DISCOVER = "server/discover"
 LISTEN = "subscriptions/listen"
@@ -67,6 +69,12 @@ class HeaderMismatch(jsonrpc.ProtocolError):
     number = -32020
 
 
+class MissingCapability(jsonrpc.ProtocolError):
+    """A server needs what the client did not declare."""
+
+    number = -32021
+
+
 class InvalidParams(jsonrpc.ProtocolError):
     number = jsonrpc.INVALID_PARAMS
 
@@ -88,8 +96,9 @@ class Headers:
 class Envelope:
     """What a request says about its client."""
 
-    capabilities: Any
+    capabilities: Mapping[str, Any]
     client_info: Any
+    log_level: str | None = None
 
 
 def is_modern(version_header: str | None, message: Message) -> bool:
@@ -110,7 +119,12 @@ def check(headers: Headers, message: Message) -> Envelope:
     _compare("Mcp-Method", headers.method, mcp.method(message))
     _check_name(headers, message)
     check_version(version)
-    return Envelope(jsonrpc.value(meta[CAPABILITIES_KEY]), jsonrpc.value(meta.get(CLIENT_INFO_KEY)))
+    capabilities, level = (jsonrpc.value(meta.get(key)) for key in (CAPABILITIES_KEY, LOG_LEVEL_KEY))
+    if not isinstance(capabilities, dict):
+        raise InvalidParams(f"`{CAPABILITIES_KEY}` must be an object")
+    if level is not None and level not in mcp.LOG_LEVELS:
+        raise InvalidParams(f"There is no log level {level}: it is one of {', '.join(mcp.LOG_LEVELS)}")
+    return Envelope(capabilities, jsonrpc.value(meta.get(CLIENT_INFO_KEY)), level)
 
 
 def check_version(version: Any) -> None:

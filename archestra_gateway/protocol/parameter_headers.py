@@ -1,7 +1,7 @@
 """`Mcp-Param-*`: arguments that a client of 2026-07-28 repeats as headers, and must repeat truly. Pure."""
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
 import attrs
@@ -28,9 +28,9 @@ class Repeated:
     type: str
 
 
-def check(schema: Any, arguments: Any, headers: Values) -> None:
+def check(wanted: Iterable[Repeated], arguments: Any, headers: Values) -> None:
     """Raises HeaderMismatch when a header and its argument do not agree, or one of them is missing."""
-    for repeated in wanted(schema):
+    for repeated in wanted:
         said = headers.get(PREFIX + repeated.header.lower(), ())
         argument = argument_at(arguments, repeated.path)
         name = f"Mcp-Param-{repeated.header}"

@@ -107,7 +107,8 @@ class Methods:
         caller.entry.tool_name = target.item.name
         if caller.parameters is not None and b"x-mcp-header" in bytes(target.item.text):
             arguments = mcp.member(message.get("params"), "arguments")
-            parameter_headers.check(target.item.value().get("inputSchema"), arguments, caller.parameters)
+            wanted = parameter_headers.wanted(target.item.value().get("inputSchema"))
+            parameter_headers.check(wanted, arguments, caller.parameters)
         return await self._ask(caller, target.server, with_parameter(message, "name", target.item.name))
 
     async def get_prompt(self, caller: Caller, message: Message) -> Message:

@@ -2,7 +2,7 @@
 
 import asyncio
 import time
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 
 import attrs
 from msgspec import Raw
@@ -20,11 +20,19 @@ Write = Callable[[bytes], Awaitable[None]]
 
 @attrs.define(eq=False)
 class Call:
-    """One request on its way; `listener` hears its progress, `is_own` marks a question of the gateway's."""
+    """One request on its way; `listener` hears its progress, `is_own` marks a question of the gateway's.
+
+    `was_asked` gets what a server asks in the middle, where nobody can answer. `headers` are for HTTP.
+    `is_endless`: it waits as long as it takes. `is_cut`: to leave its stream is cancel enough.
+    """
 
     message: Message
     listener: Listener | None = None
     is_own: bool = False
+    was_asked: Listener = lambda message: None
+    headers: Mapping[str, str] = attrs.field(factory=dict)
+    is_endless: bool = False
+    is_cut: bool = False
     number: int = 0
     token: Raw | None = None
     ends_at: float = 0.0
@@ -34,6 +42,12 @@ class Call:
     def tell(self, message: Message) -> bool:
         """Whether who called can hear what comes before the answer."""
         return self.listener is not None and bool(self.listener(message))
+
+    def allow(self, seconds: float) -> None:
+        """So long from now, and never longer than its end."""
+        if self.patience is not None and not self.patience.expired():
+            now = asyncio.get_running_loop().time()
+            self.patience.reschedule(min(now + seconds, self.ends_at))
 
     def settle(self, answer: Message) -> None:
         if self.answer is not None and not self.answer.done():
@@ -52,7 +66,8 @@ Audience = Callable[[Message, Sequence[Call]], object]
 class Dialogue:
     """`on_message` gets what is neither an answer nor a call's progress; `tell` speaks without waiting.
 
-    `knows_causes` where the transport says which call made the server speak.
+    `knows_causes` where the transport says which call made the server speak. `held` are calls that wait for
+    a client and not for the server.
     """
 
     limits: McpConfig
@@ -61,13 +76,15 @@ class Dialogue:
     on_message: Audience = lambda message, causes: None
     served: int = 0
     last_used: float = attrs.field(factory=time.monotonic)
+    held: int = 0
     _calls: dict[int, Call] = attrs.field(factory=dict)
+    _endless: int = 0
     _last_number: int = 0
     _end: GatewayError | None = None
 
     @property
     def in_flight(self) -> int:
-        return len(self._calls)
+        return len(self._calls) - self._endless + self.held
 
     def touch(self) -> None:
         """It is in use, though nothing waits for an answer."""
@@ -82,7 +99,8 @@ class Dialogue:
         call.ends_at = loop.time() + self.limits.max_request_timeout
         text = self._begin(call)
         try:
-            async with asyncio.timeout(self.limits.request_timeout) as call.patience:
+            seconds = None if call.is_endless else self.limits.request_timeout
+            async with asyncio.timeout(seconds) as call.patience:
                 await write(text)
                 answer = await call.answer
         except TimeoutError as error:
@@ -92,7 +110,8 @@ class Dialogue:
             self._cancel(call, "the client left")
             raise
         finally:
-            self._calls.pop(call.number, None)
+            if self._calls.pop(call.number, None) is not None:
+                self._endless -= call.is_endless
             self.touch()
         answer["id"] = call.message.get("id", jsonrpc.NULL)
         return answer
@@ -107,7 +126,7 @@ class Dialogue:
             if message["method"] == _PROGRESS:
                 self._report(message)
             else:
-                self.on_message(message, list(reversed(self._calls.values())) if causes is None else causes)
+                self.on_message(message, self._newest_first() if causes is None else causes)
             return
         identifier = message.get("id", jsonrpc.NULL)
         call = self._calls.get(_number(identifier))
@@ -123,10 +142,14 @@ class Dialogue:
         for call in list(self._calls.values()):
             call.fail(error)
 
+    def _newest_first(self) -> list[Call]:
+        return [call for call in reversed(self._calls.values()) if not call.is_endless]
+
     def _begin(self, call: Call) -> bytes:
         self._last_number += 1
         call.number = number = self._last_number
         self._calls[number] = call
+        self._endless += call.is_endless
         message = {**call.message, "id": Raw(b"%d" % number)}
         params = message.get("params")
         if params is not None:
@@ -141,14 +164,12 @@ class Dialogue:
         call = self._calls.get(_number(mcp.progress_token(params) or jsonrpc.NULL))
         if call is None or call.token is None:
             return
-        if call.patience is not None and not call.patience.expired():
-            now = asyncio.get_running_loop().time()
-            call.patience.reschedule(min(now + self.limits.request_timeout, call.ends_at))
+        call.allow(self.limits.request_timeout)
         if call.listener is not None:
             call.listener({**message, "params": mcp.with_member(params, "progressToken", call.token)})
 
     def _cancel(self, call: Call, reason: str) -> None:
-        if self._end is None and call.message["method"] != _INITIALIZE:
+        if self._end is None and not call.is_cut and call.message["method"] != _INITIALIZE:
             params = {"requestId": call.number, "reason": reason}
             self.tell(jsonrpc.notification(mcp.CANCELLED, params))
 

@@ -17,6 +17,7 @@ from archestra_gateway.errors import (
 )
 from archestra_gateway.protocol import jsonrpc, mcp
 from archestra_gateway.protocol.jsonrpc import Message
+from archestra_gateway.protocol.modern_headers import is_modern, standard
 from archestra_gateway.protocol.sse import Events
 from archestra_gateway.schemas.mcp_server import HttpConfig
 from archestra_gateway.upstreams.authorization import Authorization, Refusal
@@ -56,6 +57,7 @@ class Remote:
     async def call(self, call: Call) -> Message:
         if mcp.method(call.message) == mcp.INITIALIZE:
             self._opening = call.message
+        call.is_cut = is_modern(call.message)
         answer = await self.dialogue.ask(call, partial(self._deliver, call))
         if call.message is self._opening:
             version = mcp.member(answer.get("result"), "protocolVersion")
@@ -92,9 +94,11 @@ class Remote:
 
     async def _exchange(self, call: Call | None, text: bytes) -> bool:
         """One POST and all of its answer; False when the server does not know our session any more."""
-        session_id = None if call is not None and call.message is self._opening else self._session_id
+        is_alone = call is not None and (call.is_cut or call.message is self._opening)
+        session_id = None if is_alone else self._session_id
+        special = {**standard(call.message), **call.headers} if call is not None and call.is_cut else {}
         try:
-            async with self._open("POST", session_id, text) as response:
+            async with self._open("POST", session_id, text, special) as response:
                 if response.status == 404 and session_id is not None:
                     return False
                 await self._take(call, response)
@@ -107,13 +111,17 @@ class Remote:
 
     @contextlib.asynccontextmanager
     async def _open(
-        self, method: str, session_id: str | None, data: bytes | None = None
+        self,
+        method: str,
+        session_id: str | None,
+        data: bytes | None = None,
+        special: Mapping[str, str] | None = None,
     ) -> AsyncIterator[aiohttp.ClientResponse]:
         """One request with the login that there is; with a renewed one once more, where that may help."""
         url = self._server.url
         for is_second in (False, True):
             login = await self._authorization.headers(url)
-            headers = self._headers(session_id, login)
+            headers = {**self._headers(session_id, login), **(special or {})}
             async with self._http.request(
                 method, url, data=data, headers=headers, allow_redirects=False
             ) as response:
@@ -137,13 +145,20 @@ class Remote:
             if response.content_type == "text/event-stream":
                 await self._take_events(call, response)
             elif response.content_type == "application/json":
-                self.dialogue.receive(await self._read(response))
+                self._receive(call, await self._read(response))
         except ValueError as error:
             raise UpstreamError(f"The MCP server {self.name}: {error}", name=self.name) from error
         except jsonrpc.ProtocolError as error:
             raise self._unusable(response, error.message) from error
         if call.answer is not None and not call.answer.done():
             raise self._unusable(response, "there is no answer in it")
+
+    def _receive(self, call: Call, text: bytes) -> None:
+        """One answer; an error without an id, as of a request that was not understood, is this call's."""
+        self.dialogue.receive(text)
+        message = jsonrpc.decode(text)
+        if "error" in message and message.get("id", jsonrpc.NULL) == jsonrpc.NULL:
+            call.settle(message)
 
     async def _take_events(self, call: Call, response: aiohttp.ClientResponse) -> None:
         events = Events(self._limit)

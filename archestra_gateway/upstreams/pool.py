@@ -103,8 +103,8 @@ class Pool:
 
     def died(self, upstream: Upstream) -> None:
         """It ended by itself."""
-        dead = [lease for lease in self.leases if lease.upstream is upstream]
-        self.leases = [lease for lease in self.leases if lease.upstream is not upstream]
+        dead = [lease for lease in self.leases if lease.upstream.dialogue is upstream.dialogue]
+        self.leases = [lease for lease in self.leases if lease not in dead]
         for lease in dead:
             lease.on_end()
 

@@ -3,7 +3,7 @@
 import asyncio
 import contextlib
 import time
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from functools import partial
 from typing import Any
 
@@ -16,8 +16,9 @@ from archestra_gateway.errors import (
     UpstreamTimeout,
     UpstreamUnavailable,
 )
-from archestra_gateway.protocol import jsonrpc, mcp
+from archestra_gateway.protocol import jsonrpc, mcp, modern
 from archestra_gateway.protocol.jsonrpc import Message
+from archestra_gateway.protocol.parameters import Parameters
 from archestra_gateway.sandbox.egress_gate import DenialList
 from archestra_gateway.sandbox.grants import Wish
 from archestra_gateway.schemas.mcp_server import HttpConfig, McpServerStatus, ServerConfig, State
@@ -25,7 +26,9 @@ from archestra_gateway.schemas.oauth import Authorization
 from archestra_gateway.schemas.permissions import Permissions
 from archestra_gateway.upstreams.backoff import Backoff
 from archestra_gateway.upstreams.dialogue import Audience, Call, Dialogue, Listener
+from archestra_gateway.upstreams.era import Era
 from archestra_gateway.upstreams.http import Remote
+from archestra_gateway.upstreams.modern import Modern
 from archestra_gateway.upstreams.pool import Lease, Pool
 from archestra_gateway.upstreams.stderr import Stderr
 from archestra_gateway.upstreams.stdio import Child
@@ -62,6 +65,8 @@ class Server:
         self.authorization = pool.authorize(name)
         self.watchers: list[Watcher] = []
         self.initialized: Raw | None = None
+        self.era = Era()
+        self._parameters: Parameters | None = None
         self._pool = pool
         self._shared: Upstream | None = None
         self._starting: asyncio.Task[Upstream] | None = None
@@ -130,6 +135,7 @@ class Server:
         self._backoff.succeeded()
         self._last_error = None
         self._could_start = True
+        self.era, self._parameters = Era(), None
         if was_running and is_enabled:
             with contextlib.suppress(GatewayError):  # the status shows it
                 await self.shared()
@@ -137,10 +143,28 @@ class Server:
     async def tools(self) -> list[dict[str, Any]]:
         tools = await list_tools(await self.shared())
         self._tool_count = len(tools)
+        self._parameters = Parameters()
+        self._parameters.take(tools)
         return tools
+
+    async def parameters(self) -> Parameters:
+        """Which arguments its tools want to have as headers too."""
+        if self._parameters is None:
+            await self.tools()
+        return self._parameters or Parameters()
+
+    async def repeated(self, message: Message, is_wrong: bool = False) -> Mapping[str, str]:
+        """The `Mcp-Param-*` of a call over HTTP; `is_wrong` when those given before were."""
+        if not isinstance(self.config, HttpConfig) or mcp.method(message) != "tools/call":
+            return {}
+        if is_wrong:
+            self._parameters = None
+        return (await self.parameters()).headers_for(message)
 
     def broadcast(self, message: Message) -> None:
         """What a server says about itself reaches all of its clients, whichever process of it said so."""
+        if message["method"] == _TOOLS_CHANGED:
+            self._parameters = None
         for listener in list(self.listeners):
             listener(message)
         self._tell_watchers(message)
@@ -214,7 +238,8 @@ class Server:
         self._last_error = None
         self._could_start = True
         version = mcp.member(answer.get("result"), "protocolVersion")
-        self._version = version if isinstance(version, str) else None
+        spoken = modern.VERSION if isinstance(upstream, Modern) else version
+        self._version = spoken if isinstance(spoken, str) else None
         return lease, answer
 
     async def _open_initialized(self, call: Call, listen: Listen) -> tuple[Upstream, Message]:
@@ -223,7 +248,7 @@ class Server:
         upstream.dialogue.on_message = listen(upstream.dialogue)
         try:
             async with asyncio.timeout(seconds):
-                return upstream, await upstream.call(call)
+                return await self.era.open(upstream, call, self.name, self.repeated)
         except (TimeoutError, UpstreamTimeout) as error:
             self._backoff.died(time.monotonic())
             await upstream.stop()
@@ -298,18 +323,24 @@ class Server:
 
         def hear(message: Message, causes: Sequence[Call]) -> None:
             method = mcp.method(message)
+            is_clear = dialogue.knows_causes or len(causes) == 1
             if method in mcp.FOR_EVERY_SESSION:
                 self.broadcast(message)
             elif method == "ping" and "id" in message:
                 dialogue.tell(jsonrpc.result(message["id"], {}))
             elif "id" in message:
+                for call in causes if is_clear else ():
+                    call.was_asked(message)
                 refusal = f"No client is there to answer {method}: open a session with `initialize`"
                 dialogue.tell(jsonrpc.error(message["id"], jsonrpc.METHOD_NOT_FOUND, refusal))
-            elif dialogue.knows_causes:
+            elif is_clear:
                 for call in causes:
                     call.tell(message)
 
         return hear
+
+
+_TOOLS_CHANGED = jsonrpc.raw("notifications/tools/list_changed")
 
 
 async def _as_it_is(config: ServerConfig) -> ServerConfig:

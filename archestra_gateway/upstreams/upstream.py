@@ -9,9 +9,13 @@ from archestra_gateway.upstreams.dialogue import Call, Dialogue
 class Upstream(Protocol):
     """One conversation; `pid` is 0 where there is no process of ours."""
 
-    pid: int
-    sandbox: str
     dialogue: Dialogue
+
+    @property
+    def pid(self) -> int: ...
+
+    @property
+    def sandbox(self) -> str: ...
 
     @property
     def has_ended(self) -> bool: ...

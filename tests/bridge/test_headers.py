@@ -6,10 +6,10 @@ from typing import Any
 import pytest
 
 from archestra_gateway.bridge.headers import Session, headers_for
-from archestra_gateway.bridge.parameters import Parameters
 from archestra_gateway.protocol import jsonrpc
 from archestra_gateway.protocol.jsonrpc import Message
 from archestra_gateway.protocol.modern import plain_header
+from archestra_gateway.protocol.parameters import Parameters
 
 SESSION = Session(b"{}", "session-1", "2025-06-18")
 META = {"io.modelcontextprotocol/protocolVersion": "2026-07-28"}

@@ -32,7 +32,7 @@ REGION = schema(
     ],
 )
 def test_what_agrees_passes(arguments: Any, headers: dict[str, tuple[str, ...]]) -> None:
-    check(REGION, arguments, {f"mcp-param-{name}": values for name, values in headers.items()})
+    check(wanted(REGION), arguments, {f"mcp-param-{name}": values for name, values in headers.items()})
 
 
 @pytest.mark.parametrize(
@@ -50,7 +50,7 @@ def test_what_agrees_passes(arguments: Any, headers: dict[str, tuple[str, ...]])
 )
 def test_what_contradicts_is_refused(arguments: Any, headers: dict[str, tuple[str, ...]]) -> None:
     with pytest.raises(HeaderMismatch):
-        check(REGION, arguments, {f"mcp-param-{name}": values for name, values in headers.items()})
+        check(wanted(REGION), arguments, {f"mcp-param-{name}": values for name, values in headers.items()})
 
 
 @pytest.mark.parametrize(

@@ -1,12 +1,13 @@
-"""`Mcp-Param-*` of 2026-07-28: over HTTP some arguments are repeated as headers, over stdio they are not."""
+"""`Mcp-Param-*` of 2026-07-28: arguments that are repeated as headers over HTTP, and only there. Pure."""
 
+from collections.abc import Iterable
 from typing import Any
 
 import attrs
 
-from archestra_gateway.bridge.headers import header_value
 from archestra_gateway.protocol import mcp
 from archestra_gateway.protocol.jsonrpc import Message
+from archestra_gateway.protocol.modern_headers import header_value
 from archestra_gateway.protocol.parameter_headers import KEY, PREFIX, Repeated, argument_at, wanted
 
 _MARK = KEY.encode()
@@ -19,12 +20,18 @@ class Parameters:
     _tools: dict[str, list[Repeated]] = attrs.field(factory=dict)
 
     def learn(self, text: bytes, message: Message) -> None:
-        if _MARK not in text:
-            return
-        tools = mcp.member(message.get("result"), "tools")
-        for tool in tools if isinstance(tools, list) else ():
+        if _MARK in text:
+            tools = mcp.member(message.get("result"), "tools")
+            self.take(tools if isinstance(tools, list) else ())
+
+    def take(self, tools: Iterable[Any]) -> None:
+        """As a server describes them."""
+        for tool in tools:
             if isinstance(tool, dict):
                 self._tools[str(tool.get("name"))] = wanted(tool.get("inputSchema"))
+
+    def of(self, tool: str | None) -> list[Repeated]:
+        return self._tools.get(tool or "", [])
 
     def headers_for(self, message: Message) -> dict[str, str]:
         if not self._tools or mcp.method(message) != "tools/call":
@@ -33,7 +40,7 @@ class Parameters:
         arguments = mcp.member(params, "arguments")
         found = {
             repeated.header: argument_at(arguments, repeated.path)
-            for repeated in self._tools.get(mcp.tool_name(params) or "", ())
+            for repeated in self.of(mcp.tool_name(params))
         }
         return {
             f"{PREFIX}{header}": header_value(_text(value))
