@@ -38,6 +38,7 @@ from archestra_gateway.services.mcp_proxy import open_mcp_proxy
 from archestra_gateway.services.mcp_request_log import RequestLog
 from archestra_gateway.services.mcp_server import McpServers
 from archestra_gateway.services.mcp_server_tools import McpServerTools
+from archestra_gateway.services.mcp_tool_pin import ToolPins
 from archestra_gateway.services.oauth import open_oauth
 from archestra_gateway.services.oauth_credential import Credentials
 from archestra_gateway.services.plain_secrets import seal_plain_secrets
@@ -149,6 +150,8 @@ async def _mcp(app: web.Application) -> AsyncIterator[None]:
         servers = app[keys.MCP_SERVERS] = await McpServers.load(
             app[keys.DATABASE], app[keys.VAULT], app[keys.SECRETS], redactor, pool, files
         )
+        pins = app[keys.TOOL_PINS] = await ToolPins.load(app[keys.DATABASE], servers, app[keys.EVENTS])
+        app[keys.STATUS].sections["tools"] = pins.counts
         await app[keys.OAUTH].load([server.name for server in servers.list_all()])
         async with open_mcp_proxy(servers, app[keys.KNOWN_CLIENTS]) as app[keys.MCP_PROXY]:
             yield

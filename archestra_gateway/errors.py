@@ -56,6 +56,12 @@ class ForbiddenOrigin(GatewayError):
     code = "FORBIDDEN_ORIGIN"
 
 
+class ToolHeldBack(GatewayError):
+    """A tool's definition is not the one that a person accepted."""
+
+    code = "TOOL_HELD_BACK"
+
+
 class NotFound(GatewayError):
     code = "RESOURCE_NOT_FOUND"
 

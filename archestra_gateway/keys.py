@@ -20,6 +20,7 @@ from archestra_gateway.services.mcp_proxy import McpProxy
 from archestra_gateway.services.mcp_request_log import RequestLog
 from archestra_gateway.services.mcp_server import McpServers
 from archestra_gateway.services.mcp_server_tools import McpServerTools
+from archestra_gateway.services.mcp_tool_pin import ToolPins
 from archestra_gateway.services.oauth import OAuth
 from archestra_gateway.services.secret import Secrets
 from archestra_gateway.services.status import StatusReport
@@ -45,6 +46,7 @@ REQUEST_LOG = web.AppKey("REQUEST_LOG", RequestLog)
 MCP_SERVERS = web.AppKey("MCP_SERVERS", McpServers)
 MCP_PROXY = web.AppKey("MCP_PROXY", McpProxy)
 MCP_SERVER_TOOLS = web.AppKey("MCP_SERVER_TOOLS", McpServerTools)
+TOOL_PINS = web.AppKey("TOOL_PINS", ToolPins)
 MCP_GATEWAY = web.AppKey("MCP_GATEWAY", McpGateway)
 EXTERNAL_MCP_CLIENTS = web.AppKey("EXTERNAL_MCP_CLIENTS", ExternalMcpClients)
 CLIENT_FILES = web.AppKey("CLIENT_FILES", ClientFiles)

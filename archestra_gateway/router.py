@@ -61,6 +61,7 @@ from archestra_gateway.schemas.mcp_server import (
     ServerTools,
     UpdateMcpServer,
 )
+from archestra_gateway.schemas.mcp_tool_pin import AcceptTools, ToolChanges
 from archestra_gateway.schemas.oauth import ClientMetadata, StartedOAuth, StartOAuth
 from archestra_gateway.schemas.permissions import Denials, Learned
 from archestra_gateway.schemas.secret import CreateSecret, RotatedKey, Secret, UpdateSecret
@@ -103,6 +104,11 @@ ROUTES: tuple[Route, ...] = (
           "Forget a login, and revoke it where that is offered", gives=McpServer, administration=True),
     Route("GET", f"{SERVER}/tools", mcp_server.tools, "mcp_server.tools", "List a server's tools",
           gives=ServerTools),
+    Route("GET", f"{SERVER}/tools/changes", mcp_server.tool_changes, "mcp_server.tool_changes",
+          "Show how a server's tools differ from those that were accepted", gives=ToolChanges),
+    Route("POST", f"{SERVER}/tools/accept", mcp_server.accept_tools, "mcp_server.accept_tools",
+          "Accept new, changed and removed tools of a server", takes=AcceptTools, gives=ToolChanges,
+          administration=True),
     Route("GET", f"{SERVER}/denials", mcp_server.denials, "mcp_server.denials",
           "List what a server was refused, with the grant that would allow it", gives=Denials),
     Route("POST", f"{SERVER}/learn", mcp_server.learn, "mcp_server.learn",

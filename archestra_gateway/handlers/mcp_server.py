@@ -12,6 +12,7 @@ from archestra_gateway.schemas.mcp_server import (
     McpServer,
     UpdateMcpServer,
 )
+from archestra_gateway.schemas.mcp_tool_pin import AcceptTools
 from archestra_gateway.web import body, envelope
 from archestra_gateway.web.sse import EventStream
 
@@ -63,6 +64,18 @@ async def allow_tools(request: web.Request) -> web.StreamResponse:
     tools = request.app[keys.MCP_SERVER_TOOLS]
     await tools.allow(name, wanted.allowed)
     return envelope.json(await tools.list_all(name))
+
+
+async def tool_changes(request: web.Request) -> web.StreamResponse:
+    """What is held back, and why."""
+    return envelope.json(request.app[keys.TOOL_PINS].changes(request.match_info["name"]))
+
+
+async def accept_tools(request: web.Request) -> web.StreamResponse:
+    """Answers with what is still held back."""
+    wanted = await body.read(request, AcceptTools)
+    name = request.match_info["name"]
+    return envelope.json(await request.app[keys.TOOL_PINS].accept(name, wanted.tools, wanted.revision))
 
 
 async def denials(request: web.Request) -> web.StreamResponse:

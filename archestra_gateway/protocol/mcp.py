@@ -19,9 +19,11 @@ INITIALIZED = "notifications/initialized"
 CANCELLED = "notifications/cancelled"
 PROGRESS = "notifications/progress"
 
+TOOLS_CHANGED = "notifications/tools/list_changed"
+
 FOR_EVERY_SESSION = frozenset(
     {
-        "notifications/tools/list_changed",
+        TOOLS_CHANGED,
         "notifications/prompts/list_changed",
         "notifications/resources/list_changed",
         "notifications/resources/updated",

@@ -107,7 +107,10 @@ class UpdateMcpServer:
 
 @attrs.frozen(kw_only=True)
 class McpServerStatus:
-    """`sandbox` says which confinement was really applied; `tool_count` is known after the first start."""
+    """`sandbox` says which confinement was really applied; `tool_count` is known after the first start.
+
+    `held_tools` are new or changed ones that nobody accepted yet: `/tools/changes` shows them.
+    """
 
     state: State
     pid: int | None
@@ -115,6 +118,7 @@ class McpServerStatus:
     last_error: str | None
     protocol_version: str | None
     tool_count: int | None
+    held_tools: int
     sessions: int
     sandbox: str | None
     authorization: Authorization | None
@@ -157,10 +161,11 @@ class Tool:
 
 @attrs.frozen(kw_only=True)
 class ServerTools:
-    """`tokens` is what the allowed ones take together."""
+    """`tokens` is what the allowed ones take together; `held_back` are new or changed, and in no list."""
 
     tools: list[Tool]
     tokens: int
+    held_back: list[str]
 
 
 @attrs.frozen(kw_only=True)

@@ -79,9 +79,13 @@ class Limits:
 
 @attrs.frozen(kw_only=True)
 class Permissions:
-    """Nothing is granted that is not here. `sandbox: "off"` runs the server like any program of yours."""
+    """Nothing is granted that is not here. `sandbox: "off"` runs the server like any program of yours.
+
+    `tool_changes: "accept"` offers what the server says about its tools on, whatever it says by then.
+    """
 
     sandbox: Literal["on", "off"] = "on"
+    tool_changes: Literal["hold", "accept"] = "hold"
     read_only: list[str] = attrs.field(factory=list, validator=_are_folders)
     read_write: list[str] = attrs.field(factory=list, validator=_are_folders)
     hosts: list[str] = attrs.field(factory=list, validator=_are_endpoints)

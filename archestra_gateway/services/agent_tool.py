@@ -23,6 +23,8 @@ METHOD = "tools/call"
 LISTING = 15.0
 """Seconds that a server has to say which tools it has; one that takes longer is not part of this answer."""
 
+MOST_NAMED = 5
+
 Progress = Callable[[Any], None]
 
 
@@ -93,7 +95,16 @@ class Toolbox:
             return [], ""  # it was removed this moment
         except GatewayError as error:
             return [], f"The tools of {name} are left out: {error.message}"
-        return [tool for each in described if (tool := offered(name, each)) is not None], ""
+        return [tool for each in described if (tool := offered(name, each)) is not None], self._held(name)
+
+    def _held(self, name: str) -> str:
+        held = self._servers.held_tools(name)
+        if not held:
+            return ""
+        return (
+            f"{len(held)} new or changed tools of {name} are held back until somebody accepts them "
+            f"(/api/mcp_server/{name}/tools/changes): {', '.join(held[:MOST_NAMED])}"
+        )
 
 
 def _params(tool: Offered, call: ToolCall) -> dict[str, Any]:

@@ -9,13 +9,17 @@ from typing import Self
 
 import attrs
 
-from archestra_gateway.errors import GatewayError, UpstreamUnavailable
+from archestra_gateway.errors import GatewayError, ToolHeldBack, UpstreamUnavailable
 from archestra_gateway.protocol.jsonrpc import Message
+from archestra_gateway.protocol.tool_name import qualified
 from archestra_gateway.services.mcp_server import Known, McpServers
+from archestra_gateway.services.mcp_view import Visibility
 from archestra_gateway.store import mcp_catalogue as store
 from archestra_gateway.store.database import Database
 from archestra_gateway.upstreams.description import Description, describe, from_text, to_text
+from archestra_gateway.upstreams.pins import NO_ABILITIES
 from archestra_gateway.upstreams.server import Server
+from archestra_gateway.upstreams.tool_gate import held_back
 
 log = logging.getLogger(__name__)
 
@@ -28,7 +32,10 @@ Listener = Callable[[str, Message | None], object]
 
 @attrs.define(eq=False)
 class Shelf:
-    """One server's part; `configured_at` is the configuration that the description belongs to."""
+    """One server's part; `configured_at` is the configuration that the description belongs to.
+
+    `offered` is of it what is not held back, by the pins' version `pinned`.
+    """
 
     server: Server
     description: Description | None = None
@@ -38,6 +45,17 @@ class Shelf:
     asking: asyncio.Task[None] | None = None
     asked_at: float = float("-inf")
     error: GatewayError | None = None
+    offered: Description | None = None
+    pinned: int = -1
+    described_as: Description | None = None
+
+    def offers(self) -> Description | None:
+        pins = self.server.pins
+        described = self.description
+        if self.pinned != pins.version or self.described_as is not described:
+            self.pinned, self.described_as = pins.version, described
+            self.offered = described and described.without(lambda tool: not pins.shows(tool.text))
+        return self.offered
 
     def is_fresh(self, configured_at: str) -> bool:
         return self.configured_at == configured_at and self.described == self.changes
@@ -71,15 +89,17 @@ class Catalogue:
             if row := kept.get(known.server.name):
                 shelf.description = from_text(row["description"])
                 shelf.configured_at, shelf.described = row["configured_at"], shelf.changes
+                if not known.server.pins.sights and shelf.configured_at == known.updated_at:
+                    await _pin(known.server, shelf.description)
         servers.watch(catalogue._servers_changed)
         return catalogue
 
     def now(self) -> dict[str, Description]:
         """What is known of the enabled servers, without waiting for anybody."""
         return {
-            shelf.server.name: shelf.description
+            shelf.server.name: offered
             for shelf in map(self._shelf, self._enabled())
-            if shelf.description is not None
+            if (offered := shelf.offers()) is not None
         }
 
     async def all(self) -> tuple[dict[str, Description], dict[str, str]]:
@@ -98,9 +118,23 @@ class Catalogue:
             await asyncio.shield(shelf.asking or self._ask_now(shelf, known.updated_at))
         if shelf.error is not None:
             raise shelf.error
-        if shelf.description is None:
+        offered = shelf.offers()
+        if offered is None:
             raise UpstreamUnavailable(f"The MCP server {name} was stopped meanwhile", name=name)
-        return shelf.description
+        return offered
+
+    def held_back(self, name: str) -> list[str]:
+        """The tools of a server that are new or changed, by its own names."""
+        return sorted(self._servers.find(name).pins.held)
+
+    def refusal(self, name: str, visibility: Visibility) -> ToolHeldBack | None:
+        """Why there is no tool of this name on /mcp, when there would be one."""
+        for known in self._enabled():
+            server, pins = known.server.name, known.server.pins
+            for held in pins.held if visibility.shows_server(server) else ():
+                if name in (held, qualified(server, held)):
+                    return held_back(server, held, pins)
+        return None
 
     async def allow(self, name: str, tools: list[str] | None) -> None:
         """Offer only these tools of a server on; None: all of them. Raises NotFound."""
@@ -160,6 +194,7 @@ class Catalogue:
         upstream = await shelf.server.shared()
         changes = shelf.changes
         description = await describe(upstream, shelf.server.initialized)
+        await _pin(shelf.server, description)
         is_announced = shelf.described != shelf.changes and shelf.description is not None
         shelf.described, is_same = changes, description == shelf.description
         if is_same and shelf.configured_at == configured_at:
@@ -208,6 +243,10 @@ class Catalogue:
     def _changed(self, name: str) -> None:
         self.version += 1
         self.listener(name, None)
+
+
+async def _pin(server: Server, description: Description) -> None:
+    await server.pins.observe([item.text for item in description.tools], NO_ABILITIES, is_whole=True)
 
 
 @asynccontextmanager

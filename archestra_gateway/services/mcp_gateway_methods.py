@@ -103,7 +103,9 @@ class Methods:
             return await self._call_own_tool(caller, message, own_tools.BY_NAME[name])
         target = await self._find(caller, lambda view: view.tools, name)
         if target is None:
-            raise InvalidParams(f"There is no tool named {name}", name=name)
+            raise self._catalogue.refusal(name or "", caller.visibility) or InvalidParams(
+                f"There is no tool named {name}", name=name
+            )
         caller.entry.tool_name = target.item.name
         if caller.parameters is not None and b"x-mcp-header" in bytes(target.item.text):
             arguments = mcp.member(message.get("params"), "arguments")

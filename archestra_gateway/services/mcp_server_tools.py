@@ -39,6 +39,7 @@ class McpServerTools:
         return {
             "tools": [_shown(item, ours) for item, ours in tools],
             "tokens": sum(ours["tokens"] for _, ours in tools if ours["is_allowed"]),
+            "held_back": self._catalogue.held_back(name),
         }
 
     async def allow(self, name: str, tools: list[str] | None) -> None:

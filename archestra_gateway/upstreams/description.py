@@ -1,7 +1,7 @@
 """What a live MCP server offers: tools, resources, templates and prompts, each in the server's own words."""
 
 import asyncio
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any, Literal
 
 import attrs
@@ -53,6 +53,11 @@ class Description:
     @property
     def tools(self) -> tuple[Item, ...]:
         return self.items["tools"]
+
+    def without(self, is_held: Callable[[Item], bool]) -> "Description":
+        """The same, but for some of its tools."""
+        kept = tuple(item for item in self.tools if not is_held(item))
+        return attrs.evolve(self, items={**self.items, "tools": kept})
 
 
 async def describe(upstream: Upstream, initialized: Raw | None) -> Description:

@@ -3,6 +3,7 @@
 import asyncio
 import time
 from collections.abc import Awaitable, Callable, Mapping, Sequence
+from typing import Protocol
 
 import attrs
 from msgspec import Raw
@@ -62,6 +63,20 @@ Audience = Callable[[Message, Sequence[Call]], object]
 """Gets what a server says unasked, and the calls that may have made it speak, the likeliest first."""
 
 
+class Gate(Protocol):
+    """Stands before what clients ask about a server's tools."""
+
+    def concerns(self, method: Raw) -> bool: ...
+
+    async def pass_on(self, call: Call, ask: Callable[[Call], Awaitable[Message]]) -> Message: ...
+
+    async def look(self) -> None: ...
+
+    async def tools(self) -> list[Raw]: ...
+
+    def changed(self) -> None: ...
+
+
 @attrs.define(eq=False)
 class Dialogue:
     """`on_message` gets what is neither an answer nor a call's progress; `tell` speaks without waiting.
@@ -74,6 +89,7 @@ class Dialogue:
     tell: Listener
     knows_causes: bool = False
     on_message: Audience = lambda message, causes: None
+    gate: Gate | None = None
     served: int = 0
     last_used: float = attrs.field(factory=time.monotonic)
     held: int = 0
@@ -92,6 +108,17 @@ class Dialogue:
 
     async def ask(self, call: Call, write: Write) -> Message:
         """The answer, with the client's id. A silent server, or one whose caller left, hears a cancel."""
+        gate = self.gate
+        if gate is not None and not call.is_own and gate.concerns(call.message["method"]):
+            return await gate.pass_on(call, lambda call: self._ask(call, write))
+        return await self._ask(call, write)
+
+    def renewed(self) -> None:
+        """It goes on with a server that was started again."""
+        if self.gate is not None:
+            self.gate.changed()
+
+    async def _ask(self, call: Call, write: Write) -> Message:
         if self._end is not None:
             raise self._end
         loop = asyncio.get_running_loop()
@@ -125,8 +152,10 @@ class Dialogue:
         if "method" in message:
             if message["method"] == _PROGRESS:
                 self._report(message)
-            else:
-                self.on_message(message, self._newest_first() if causes is None else causes)
+                return
+            if message["method"] == _TOOLS_CHANGED and self.gate is not None:
+                self.gate.changed()
+            self.on_message(message, self._newest_first() if causes is None else causes)
             return
         identifier = message.get("id", jsonrpc.NULL)
         call = self._calls.get(_number(identifier))
@@ -183,6 +212,7 @@ class Dialogue:
 
 _PROGRESS = jsonrpc.raw(mcp.PROGRESS)
 _INITIALIZE = jsonrpc.raw(mcp.INITIALIZE)
+_TOOLS_CHANGED = jsonrpc.raw(mcp.TOOLS_CHANGED)
 
 
 def _number(text: Raw) -> int:

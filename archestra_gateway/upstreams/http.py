@@ -198,6 +198,7 @@ class Remote:
                 return
             await self.call(Call(self._opening, is_own=True))
             await self.send(jsonrpc.notification(mcp.INITIALIZED))
+            self.dialogue.renewed()
 
     def _headers(self, session_id: str | None, login: Mapping[str, str]) -> dict[str, str]:
         """What a login says takes the place of what the configuration says."""

@@ -3,7 +3,7 @@
 import asyncio
 import contextlib
 import time
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Coroutine, Mapping, Sequence
 from functools import partial
 from typing import Any
 
@@ -29,10 +29,12 @@ from archestra_gateway.upstreams.dialogue import Audience, Call, Dialogue, Liste
 from archestra_gateway.upstreams.era import Era
 from archestra_gateway.upstreams.http import Remote
 from archestra_gateway.upstreams.modern import Modern
+from archestra_gateway.upstreams.pins import Pins, abilities
 from archestra_gateway.upstreams.pool import Lease, Pool
 from archestra_gateway.upstreams.stderr import Stderr
 from archestra_gateway.upstreams.stdio import Child
-from archestra_gateway.upstreams.tools import error_text, list_tools
+from archestra_gateway.upstreams.tool_gate import ToolGate
+from archestra_gateway.upstreams.tools import error_text
 from archestra_gateway.upstreams.upstream import Upstream
 
 LONG_LIFE = 10.0
@@ -77,7 +79,8 @@ class Server:
         self._could_start = True
         self.is_learning = False
         self._version: str | None = None
-        self._tool_count: int | None = None
+        self._looks: set[asyncio.Task[None]] = set()
+        self.pins = Pins(trusts_changes=self.permissions.tool_changes == "accept")
 
     async def shared(self) -> Upstream:
         """The upstream of calls without a session; who comes while it starts waits for the same start."""
@@ -120,7 +123,7 @@ class Server:
         await self._pool.finish(self._stop())
 
     async def _stop(self) -> None:
-        running = [task for task in (self._starting, self._counting) if task is not None]
+        running = [task for task in (self._starting, *self._looks) if task is not None]
         for task in running:
             task.cancel()
         if running:
@@ -131,6 +134,9 @@ class Server:
         """What runs is ended; what ran is started again, unless it is to be stopped."""
         was_running = self._shared is not None
         self.config, self.permissions, self.is_enabled = config, permissions, is_enabled
+        self.pins.trusts_changes = permissions.tool_changes == "accept"
+        if self.pins.trusts_changes:
+            await self.pins.accept([*self.pins.held, *self.pins.gone])
         await self.stop()
         self._backoff.succeeded()
         self._last_error = None
@@ -141,8 +147,9 @@ class Server:
                 await self.shared()
 
     async def tools(self) -> list[dict[str, Any]]:
-        tools = await list_tools(await self.shared())
-        self._tool_count = len(tools)
+        """Those that are not held back."""
+        gate = (await self.shared()).dialogue.gate
+        tools = [] if gate is None else [jsonrpc.value(tool) for tool in await gate.tools()]
         self._parameters = Parameters()
         self._parameters.take(tools)
         return tools
@@ -179,7 +186,8 @@ class Server:
             restarts=max(0, self._starts - 1),
             last_error=self._last_error.message if self._last_error else None,
             protocol_version=self._version,
-            tool_count=self._tool_count,
+            tool_count=self.pins.count,
+            held_tools=len(self.pins.held),
             sessions=len(self.listeners),
             sandbox=mine[0].sandbox if mine else None,
         )
@@ -214,7 +222,8 @@ class Server:
         self._shared = upstream
         self._starts += 1
         self.initialized = answer["result"]
-        self._counting = asyncio.create_task(self._count_tools())
+        if upstream.dialogue.gate is not None:
+            self._counting = self._spawn(upstream.dialogue.gate.look())
         self._tell_watchers(None)
         return upstream
 
@@ -231,6 +240,8 @@ class Server:
             await self._wait_for_turn()
             async with self._pool.room(for_child=is_child, for_session=is_session):
                 upstream, answer = await self._open_initialized(call, listen)
+                seen_by = abilities(mcp.member(call.message.get("params"), "capabilities"))
+                upstream.dialogue.gate = ToolGate(self.name, self.pins, upstream, seen_by, self._spawn)
                 lease = Lease(self.name, upstream, on_end, is_session)
                 self._pool.leases.append(lease)
         except GatewayError as error:
@@ -284,9 +295,11 @@ class Server:
             )
         await asyncio.sleep(self._backoff.wait(now))
 
-    async def _count_tools(self) -> None:
-        with contextlib.suppress(GatewayError):
-            await self.tools()
+    def _spawn(self, look: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
+        task = asyncio.create_task(look)
+        self._looks.add(task)
+        task.add_done_callback(self._looks.discard)
+        return task
 
     def _died(self, born: float, child: Child, error: GatewayError) -> None:
         now = time.monotonic()
@@ -340,7 +353,7 @@ class Server:
         return hear
 
 
-_TOOLS_CHANGED = jsonrpc.raw("notifications/tools/list_changed")
+_TOOLS_CHANGED = jsonrpc.raw(mcp.TOOLS_CHANGED)
 
 
 async def _as_it_is(config: ServerConfig) -> ServerConfig:

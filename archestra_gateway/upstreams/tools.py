@@ -2,8 +2,10 @@
 
 from typing import Any
 
+from msgspec import Raw
+
 from archestra_gateway.errors import UpstreamError
-from archestra_gateway.protocol import jsonrpc
+from archestra_gateway.protocol import jsonrpc, mcp
 from archestra_gateway.upstreams.dialogue import Call
 from archestra_gateway.upstreams.upstream import Upstream
 
@@ -11,20 +13,21 @@ METHOD = "tools/list"
 MOST_PAGES = 100
 
 
-async def list_tools(upstream: Upstream) -> list[dict[str, Any]]:
-    """All pages of them."""
-    tools: list[dict[str, Any]] = []
-    cursor = None
+async def list_tools(upstream: Upstream) -> list[Raw]:
+    """All pages of them, each in the server's own words."""
+    tools: list[Raw] = []
+    params: dict[str, Any] = {}
     for _ in range(MOST_PAGES):
-        params: dict[str, Any] = {} if cursor is None else {"cursor": cursor}
         answer = await upstream.call(Call(jsonrpc.request(0, METHOD, params), is_own=True))
-        page = jsonrpc.value(answer.get("result"))
-        if not isinstance(page, dict) or not isinstance(page.get("tools"), list):
-            raise UpstreamError(f"`{METHOD}` was answered with {error_text(answer)}")
-        tools += [tool for tool in page["tools"] if isinstance(tool, dict)]
-        cursor = page.get("nextCursor")
+        page = mcp.members(answer.get("result"))
+        try:
+            tools += jsonrpc.elements(bytes(page.get("tools", b"")))
+        except jsonrpc.ParseError as error:
+            raise UpstreamError(f"`{METHOD}` was answered with {error_text(answer)}") from error
+        cursor = jsonrpc.value(page.get("nextCursor"))
         if cursor is None:
             break
+        params = {"cursor": cursor}
     return tools
 
 

@@ -48,6 +48,7 @@ async def test_a_server_is_created_and_shown(client: TestClient, install: Any, f
         "last_error": None,
         "protocol_version": None,
         "tool_count": None,
+        "held_tools": 0,
         "sessions": 0,
         "sandbox": None,
         "authorization": None,

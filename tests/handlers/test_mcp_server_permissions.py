@@ -13,6 +13,7 @@ URL = "/api/mcp_server"
 HOSTILE = Path(__file__).parent.parent / "fakes" / "hostile_mcp_server.py"
 NOTHING = {
     "sandbox": "on",
+    "tool_changes": "hold",
     "read_only": [],
     "read_write": [],
     "hosts": [],

@@ -250,8 +250,9 @@ async def test_a_server_that_can_not_start_tells_the_initializing_client(
 async def test_an_idle_session_is_ended_and_an_open_stream_keeps_it(
     files: str, open_session: Any, client: TestClient
 ) -> None:
-    listening, idle = await open_session(files), await open_session(files)
+    listening = await open_session(files)
     stream = await client.get(f"/mcp_proxy/{files}", headers=listening.headers)
+    idle = await open_session(files)
 
     async with asyncio.timeout(5):
         while (await (await client.get(f"/api/mcp_server/{files}")).json())["status"]["sessions"] == 2:
