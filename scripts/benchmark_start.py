@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""How soon `serve` answers its first request, what it holds when idle, and what the other commands cost.
+"""How soon `serve` and the bridge answer first, what is held when idle, and what the other commands cost.
 
 Prints medians, and beside each time its ratio to `python -c pass` of the same run.
 """
@@ -21,6 +21,8 @@ SETTLE = 1.0
 FIRST_REQUEST_WANTED = 1.0
 MEMORY_WANTED = 80.0
 COMMAND_WANTED = 0.5
+BRIDGE_WANTED = 0.4
+PING = b'{"jsonrpc":"2.0","id":1,"method":"ping"}\n'
 GATEWAY = (sys.executable, "-m", "archestra_gateway")
 COMMANDS = (("--help",), ("status",), ("stop",), ("token",), ("config", "show"))
 
@@ -55,6 +57,22 @@ def serve() -> tuple[float, float]:
     return first, memory
 
 
+def bridge() -> float:
+    """Seconds until `mcp-stdio` passes a first answer on."""
+    since = time.perf_counter()
+    with subprocess.Popen(
+        [*GATEWAY, "mcp-stdio"], cwd=ROOT, stdin=subprocess.PIPE, stdout=subprocess.PIPE
+    ) as process:
+        assert process.stdin is not None
+        assert process.stdout is not None
+        process.stdin.write(PING)
+        process.stdin.flush()
+        assert b"result" in process.stdout.readline()
+        first = time.perf_counter() - since
+        process.stdin.close()
+    return first
+
+
 def median(measure: Callable[[], float]) -> float:
     measure()  # the first one fills the disk cache and writes the byte code
     return statistics.median(measure() for _ in range(ROUNDS))
@@ -75,6 +93,13 @@ def main() -> None:
             return first
 
         show("serve, first answer", median(first_answer), bare, FIRST_REQUEST_WANTED)
+        with subprocess.Popen(
+            [*GATEWAY, "serve", "--port", "0"], cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL
+        ) as daemon:
+            assert daemon.stdout is not None
+            daemon.stdout.readline()
+            show("mcp-stdio, first answer", median(bridge), bare, BRIDGE_WANTED)
+            daemon.terminate()
         memory = statistics.median(memories)
         print(f"{'idle memory':<24}{memory:>8.1f} MB{'':>14}(wanted: below {MEMORY_WANTED:.0f} MB)")
 

@@ -17,7 +17,7 @@ UNITS = ("  ", "    ", "\t", "")
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
-    parser.addoption("--documents", type=int, default=2500, help="generated documents in each fuzz test")
+    parser.addoption("--documents", type=int, default=5000, help="generated documents in each fuzz test")
     parser.addoption(
         "--write-golden", action="store_true", help="write the golden files anew, to be reviewed"
     )
@@ -25,7 +25,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 @pytest.fixture
 def documents(request: pytest.FixtureRequest) -> int:
-    return int(request.config.getoption("--documents", default=2500))
+    return int(request.config.getoption("--documents", default=5000))
 
 
 @pytest.fixture

@@ -1,4 +1,4 @@
-"""Every client on every platform: where its files are and what a first connection writes."""
+"""Every client on every platform: where its files are, and what a connection makes of what is found there."""
 
 from pathlib import Path
 
@@ -7,12 +7,14 @@ import pytest
 
 from archestra_gateway.client_configs.client import Client
 from archestra_gateway.client_configs.entry import Bridge, Remote, bridge_entry, remote_entry
+from archestra_gateway.client_configs.json_tree import FormatError
 from archestra_gateway.client_configs.machine import Machine, Platform
-from archestra_gateway.client_configs.plan import Record, connect
+from archestra_gateway.client_configs.plan import Record, connect, difference
 from archestra_gateway.client_configs.table import CLIENTS
 from archestra_gateway.client_configs.targets import targets
 
 GOLDEN = Path(__file__).parent / "golden"
+FOUND = Path(__file__).parent / "found"
 PLATFORMS: tuple[Platform, ...] = ("linux", "macos", "windows")
 
 
@@ -46,7 +48,19 @@ def story(client: Client, home: Path, remote: Remote, bridge: Bridge) -> str:
     for title, entry in entries.items():
         plan = connect(client, None, Record(), {"archestra": entry})
         parts.append(f"\n--- {title}, {client.form}\n{plan.text}".rstrip("\n"))
+    entry = {"archestra": entries.get("address", entries["program"])}
+    old = found(client)
+    change = difference(client.id, old, connect(client, old, Record(), entry).text)
+    parts.append(f"\n--- a file that a person has lived with\n{change}".rstrip("\n"))
+    with pytest.raises(FormatError) as refusal:
+        connect(client, found(client, "broken."), Record(), entry)
+    parts.append(f"\n--- a broken file\n{refusal.value}")
     return "\n".join(parts) + "\n"
+
+
+def found(client: Client, kind: str = "") -> str:
+    name = "yaml_list" if client.section.is_list else client.form.value
+    return (FOUND / f"{kind}{name}").read_text("utf-8").replace("KEY", client.section.path[-1])
 
 
 @pytest.mark.parametrize("client", CLIENTS, ids=lambda client: client.id)

@@ -1,5 +1,7 @@
 """Connecting, what others do to the file in between, and disconnecting: byte for byte."""
 
+from pathlib import Path
+
 import attrs
 import pytest
 
@@ -13,70 +15,13 @@ from archestra_gateway.errors import Conflict
 
 BY_ID = {client.id: client for client in CLIENTS}
 
-JSON = """{
-    "theme": "dark",
-    "KEY": {
-        "other": {
-            "url": "https://example.com"
-        }
-    },
-    "last": [1, 2]
-}
-"""
-COMMENTED = """// settings of a person
-{
-\t/* before */ "theme": "dark", // after
-\t"KEY": {
-\t\t// my own
-\t\t"other": { "url": "https://example.com" } // keep
-\t\t// and this
-\t}
-\t// the end
-}
-"""
-TOML = """# settings of a person
-model = "o3" # the best
-
-[KEY.other] # keep
-url = "https://example.com"
-
-# about profiles
-[profiles.x]
-a = '''
-[KEY.archestra]
-'''
-"""
-YAML = """# settings of a person
-GOOSE_MODEL: 'x'   # keep
-
-KEY:
-    other:
-        type: stdio   # keep
-        cmd: |
-            two
-            lines
-
-# the end
-z: [1, 2, ]
-"""
-YAML_LIST = """name: mine
-version: 0.0.1
-KEY:
-- name: other   # keep
-  command: npx
-
-# the end
-models: []
-"""
-SAMPLES = {Format.JSON: JSON, Format.JSON_WITH_COMMENTS: COMMENTED, Format.TOML: TOML, Format.YAML: YAML}
+FOUND = Path(__file__).parent / "found"
 
 
 def sample(client: Client) -> str:
     """A file that a person has lived with, with a server of theirs."""
-    text = YAML_LIST if client.section.is_list else SAMPLES.get(client.form, COMMENTED)
-    if client.form is Format.JSONC:
-        text = text.replace("// keep\n", ", // keep\n")
-    return text.replace("KEY", client.section.path[-1])
+    name = "yaml_list" if client.section.is_list else client.form.value
+    return (FOUND / name).read_text("utf-8").replace("KEY", client.section.path[-1])
 
 
 def beginnings(client: Client) -> dict[str, str | None]:

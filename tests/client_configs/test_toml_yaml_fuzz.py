@@ -18,7 +18,7 @@ ENTRY = {
     "args": ["x"],
     "on": True,
 }
-PART = 6
+PART = 12
 """Documents take a while to read: so many fewer than in the JSON tests."""
 
 TOML_PIECES = (
