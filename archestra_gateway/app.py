@@ -19,6 +19,11 @@ from archestra_gateway.sandbox.grants import Place
 from archestra_gateway.services.agent import open_agent
 from archestra_gateway.services.agent_model import Models
 from archestra_gateway.services.agent_tool import Toolbox
+from archestra_gateway.services.catalog import Catalog
+from archestra_gateway.services.catalog_bundle import Bundles
+from archestra_gateway.services.catalog_install import Installer
+from archestra_gateway.services.catalog_registry import open_registry_cache
+from archestra_gateway.services.catalog_source import Sources
 from archestra_gateway.services.chat import Chats
 from archestra_gateway.services.event import Events
 from archestra_gateway.services.external_mcp_client import ExternalMcpClients
@@ -75,7 +80,19 @@ def create_app(
     cors.install(app)
     app.on_shutdown.append(_end_streams)
     app.cleanup_ctx.extend(
-        [_token, _database, _vault, _request_log, _oauth, _mcp, _mcp_gateway, _clients, _llm, _agent]
+        [
+            _token,
+            _database,
+            _vault,
+            _request_log,
+            _oauth,
+            _mcp,
+            _mcp_gateway,
+            _clients,
+            _catalog,
+            _llm,
+            _agent,
+        ]
     )
     return app
 
@@ -189,6 +206,19 @@ async def _clients(app: web.Application) -> AsyncIterator[None]:
     app[keys.CLIENT_FILES] = ClientFiles(known, clients, servers, backups, redactor, url)
     servers.watch(clients.refresh)
     async with clients.running():
+        yield
+
+
+@asynccontextmanager
+async def _catalog(app: web.Application) -> AsyncIterator[None]:
+    config, database = app[keys.CONFIG], app[keys.DATABASE]
+    registry = open_registry_cache(config.catalog.registry_url, config.catalog.refresh_interval, database)
+    async with registry as cache:
+        catalog = app[keys.CATALOG] = Catalog(database, cache)
+        home = app[ENVIRONMENT].get("HOME") or str(Path.home())
+        bundles = app[keys.BUNDLES] = Bundles(config.server.data_dir, home)
+        sources = Sources(app[keys.CLIENT_FILES])
+        app[keys.INSTALLER] = Installer(catalog, sources, bundles, app[keys.MCP_SERVERS], app[keys.SECRETS])
         yield
 
 

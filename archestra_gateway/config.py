@@ -123,6 +123,21 @@ class McpConfig:
 
 
 @attrs.frozen
+class CatalogConfig:
+    registry_url: str = setting(
+        "https://registry.modelcontextprotocol.io",
+        "The public MCP registry, asked when somebody looks into the catalog; empty means none.",
+        is_url,
+    )
+    refresh_interval: float = setting(
+        21600.0, "Seconds after which what is cached of the registry is looked up again.", SECONDS
+    )
+    max_bundle: int = setting(
+        256 * 1024 * 1024, "Largest .mcpb bundle that may be uploaded, in bytes.", at_least(1)
+    )
+
+
+@attrs.frozen
 class OllamaConfig:
     url: str = setting(
         "http://127.0.0.1:11434",
@@ -232,6 +247,7 @@ class Config:
     server: ServerConfig = attrs.field(factory=ServerConfig)
     security: SecurityConfig = attrs.field(factory=SecurityConfig)
     mcp: McpConfig = attrs.field(factory=McpConfig)
+    catalog: CatalogConfig = attrs.field(factory=CatalogConfig)
     llm: LlmConfig = attrs.field(factory=LlmConfig)
     agent: AgentConfig = attrs.field(factory=AgentConfig)
     oauth: OAuthConfig = attrs.field(factory=OAuthConfig)

@@ -8,6 +8,9 @@ from aiohttp import web
 from archestra_gateway.config import Config
 from archestra_gateway.log import Redactor
 from archestra_gateway.services.agent import Agent
+from archestra_gateway.services.catalog import Catalog
+from archestra_gateway.services.catalog_bundle import Bundles
+from archestra_gateway.services.catalog_install import Installer
 from archestra_gateway.services.chat import Chats
 from archestra_gateway.services.event import Events
 from archestra_gateway.services.external_mcp_client import ExternalMcpClients
@@ -49,6 +52,9 @@ MCP_SERVER_TOOLS = web.AppKey("MCP_SERVER_TOOLS", McpServerTools)
 TOOL_PINS = web.AppKey("TOOL_PINS", ToolPins)
 MCP_GATEWAY = web.AppKey("MCP_GATEWAY", McpGateway)
 EXTERNAL_MCP_CLIENTS = web.AppKey("EXTERNAL_MCP_CLIENTS", ExternalMcpClients)
+CATALOG = web.AppKey("CATALOG", Catalog)
+BUNDLES = web.AppKey("BUNDLES", Bundles)
+INSTALLER = web.AppKey("INSTALLER", Installer)
 CLIENT_FILES = web.AppKey("CLIENT_FILES", ClientFiles)
 LLM = web.AppKey("LLM", Llm)
 LLM_PROVIDERS = web.AppKey("LLM_PROVIDERS", LlmProviders)

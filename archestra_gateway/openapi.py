@@ -75,6 +75,9 @@ class _Operations:
         if parameters := [*_path_parameters(route.path), *self._query_parameters(route.query), *headers]:
             request["parameters"] = parameters
         body = self._body(route)
+        if route.carrier == "file":
+            content = {"application/octet-stream": {"schema": {"type": "string", "format": "binary"}}}
+            request["requestBody"] = {"required": True, "content": content}
         if body is not None:
             request["requestBody"] = {"required": True, "content": {"application/json": {"schema": body}}}
         return request

@@ -3,6 +3,7 @@
 from archestra_gateway.handlers import (
     agent,
     agent_permission,
+    catalog,
     chat,
     docs,
     event,
@@ -26,6 +27,16 @@ from archestra_gateway.schemas.agent import (
     SetPermission,
     Stopped,
     ToolPermission,
+)
+from archestra_gateway.schemas.catalog import (
+    CatalogPage,
+    CatalogQuery,
+    CatalogServerDetail,
+    ImportMcpServers,
+    Installation,
+    InstallMcpServer,
+    RegistryState,
+    VariantQuery,
 )
 from archestra_gateway.schemas.chat import Chat, ChatPage, ChatQuery, ChatSummary, UpdateChat
 from archestra_gateway.schemas.external_mcp_client import (
@@ -68,6 +79,7 @@ from archestra_gateway.schemas.secret import CreateSecret, RotatedKey, Secret, U
 from archestra_gateway.schemas.status import Health, Status
 from archestra_gateway.web.route import Route
 
+CATALOG = "/api/mcp_server/catalog"
 SERVER = "/api/mcp_server/{name}"
 PROVIDER = "/api/llm_provider/{name}"
 LOG = "/api/mcp_request_log"
@@ -84,6 +96,22 @@ ROUTES: tuple[Route, ...] = (
           gives=list[McpServer]),
     Route("POST", "/api/mcp_server", mcp_server.create, "mcp_server.create", "Add an MCP server",
           takes=CreateMcpServer, gives=McpServer, status=201, administration=True),
+    Route("GET", CATALOG, catalog.list_all, "mcp_server.catalog",
+          "Search the MCP servers that can be installed", query=CatalogQuery, gives=CatalogPage),
+    Route("POST", f"{CATALOG}/install", catalog.install, "mcp_server.install",
+          "Install a server of the catalog: first a form or a preview, then with `confirm`",
+          takes=InstallMcpServer, gives=Installation, administration=True),
+    Route("POST", f"{CATALOG}/refresh", catalog.refresh, "mcp_server.refresh_catalog",
+          "Ask the public registry for what is new", gives=RegistryState, administration=True),
+    Route("POST", f"{CATALOG}/bundle", catalog.upload, "mcp_server.upload_bundle",
+          "Upload an .mcpb or .dxt bundle, to install it by its id", gives=Installation, administration=True,
+          carrier="file"),
+    Route("GET", CATALOG + "/{id:[A-Za-z0-9._%/-]{1,300}}", catalog.get, "mcp_server.catalog_server",
+          "Get one server of the catalog with its inputs, command and permissions", query=VariantQuery,
+          gives=CatalogServerDetail),
+    Route("POST", "/api/mcp_server/import", catalog.import_config, "mcp_server.import_config",
+          "Install servers that are described elsewhere: first a form or a preview, then with `confirm`",
+          takes=ImportMcpServers, gives=Installation, administration=True),
     Route("GET", SERVER, mcp_server.get, "mcp_server.get", "Get one MCP server", gives=McpServer),
     Route("PUT", SERVER, mcp_server.update, "mcp_server.update", "Change an MCP server",
           takes=UpdateMcpServer, gives=McpServer, administration=True),

@@ -6,10 +6,12 @@ import os
 import shutil
 import subprocess
 import sys
+import urllib.request
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from pathlib import Path
 from typing import Any
 
+import attrs
 import pytest
 from aiohttp import web
 from aiohttp.test_utils import TestClient, TestServer
@@ -99,3 +101,50 @@ def browse(chromium: str) -> Iterator[Browse]:
             return told["result"], told["complaints"]
 
         yield browsed
+
+
+@pytest.fixture(scope="session")
+def registry_process() -> Iterator[str]:
+    program = Path(__file__).parent / "fakes" / "mcp_registry.py"
+    with subprocess.Popen([sys.executable, str(program)], stdout=subprocess.PIPE, text=True) as process:
+        assert process.stdout is not None
+        yield f"http://127.0.0.1:{process.stdout.readline().strip()}"
+        process.kill()
+
+
+@attrs.frozen
+class FakeRegistry:
+    """The public MCP registry, with nothing in it."""
+
+    url: str
+
+    def ask(self, path: str, body: Any = None) -> Any:
+        data = None if body is None else json.dumps(body).encode()
+        request = urllib.request.Request(f"{self.url}/test/{path}", data)
+        with urllib.request.urlopen(request, timeout=10) as answer:
+            text = answer.read()
+        return json.loads(text) if text else None
+
+    def publish(self, *servers: dict[str, Any]) -> None:
+        self.ask("publish", list(servers))
+
+    def status(self, name: str, status: str) -> None:
+        self.ask("status", {"name": name, "status": status})
+
+    def age(self) -> None:
+        """A day goes by."""
+        self.ask("age", {})
+
+    def misbehave(self, mode: str) -> None:
+        self.ask("mode", {"mode": mode})
+
+    def requests(self) -> list[dict[str, str]]:
+        """What it was asked since the last time."""
+        return list(self.ask("requests"))
+
+
+@pytest.fixture
+def registry(registry_process: str) -> FakeRegistry:
+    fake = FakeRegistry(registry_process)
+    fake.ask("reset", {})
+    return fake

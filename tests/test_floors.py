@@ -9,7 +9,7 @@ PACKAGE = Path(__file__).parent.parent / "archestra_gateway"
 FLOORS = (
     {"__main__"},
     {"cli"},
-    {"cli_clients", "cli_embedded"},
+    {"cli_catalog", "cli_clients", "cli_embedded"},
     {"cli_options"},
     {"daemon", "bridge"},
     {"app"},
@@ -19,7 +19,7 @@ FLOORS = (
     {"web"},
     {"keys"},
     {"services"},
-    {"store", "upstreams", "sandbox", "providers", "protocol", "oauth", "agent", "client_configs"},
+    {"store", "upstreams", "sandbox", "providers", "protocol", "oauth", "agent", "catalog", "client_configs"},
     {"schemas", "config_sources", "settings", "config", "config_check", "log"},
     {"errors", "timestamp", "builtin", ""},
 )

@@ -11,15 +11,18 @@ from archestra_gateway.schemas.oauth import Authorization, OAuthClient
 from archestra_gateway.schemas.permissions import Permissions
 
 NAME = re.compile(r"[A-Za-z0-9_-]{1,64}")
+RESERVED = ("catalog", "import")
 VARIABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 HEADER = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
 
 State = Literal["stopped", "starting", "running", "crash_loop", "needs_authorization", "authorizing", "error"]
 
 
-def _is_name(instance: Any, attribute: "attrs.Attribute[str]", value: str) -> None:
+def is_name(instance: Any, attribute: "attrs.Attribute[str]", value: str) -> None:
     if not NAME.fullmatch(value):
         raise ValueError("`name` consists of 1 to 64 letters, digits, `_` and `-`")
+    if value in RESERVED:
+        raise ValueError(f"`name` can not be {value}, which is the name of a route")
 
 
 def _has_no_nul(instance: Any, attribute: "attrs.Attribute[Any]", value: Any) -> None:
@@ -33,9 +36,7 @@ def _is_command(instance: Any, attribute: "attrs.Attribute[str]", value: str) ->
         raise ValueError("`command` must not be empty")
 
 
-def _are_variables(
-    instance: Any, attribute: "attrs.Attribute[dict[str, str]]", value: dict[str, str]
-) -> None:
+def are_variables(instance: Any, attribute: "attrs.Attribute[dict[str, str]]", value: dict[str, str]) -> None:
     for name, text in value.items():
         if not VARIABLE.fullmatch(name):
             raise ValueError(f"`env` has the name {name!r}, which is not a variable's name")
@@ -71,7 +72,7 @@ class StdioConfig:
     transport: Literal["stdio"] = "stdio"
     command: str = attrs.field(validator=[_is_command, _has_no_nul])
     args: list[str] = attrs.field(factory=list, validator=_has_no_nul)
-    env: dict[str, str] = attrs.field(factory=dict, validator=_are_variables, repr=False)
+    env: dict[str, str] = attrs.field(factory=dict, validator=are_variables, repr=False)
     cwd: str | None = attrs.field(default=None, validator=[_is_folder, _has_no_nul])
 
 
@@ -90,7 +91,7 @@ ServerConfig = StdioConfig | HttpConfig
 
 @attrs.frozen(kw_only=True)
 class CreateMcpServer:
-    name: str = attrs.field(validator=_is_name)
+    name: str = attrs.field(validator=is_name)
     server_config: ServerConfig
     permissions: Permissions = attrs.field(factory=Permissions)
     enabled: bool = True

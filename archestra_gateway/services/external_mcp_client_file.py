@@ -2,11 +2,12 @@
 
 import asyncio
 import json
-import re
 from typing import Any
 
 import attrs
 
+from archestra_gateway.catalog.built_in import known_permissions
+from archestra_gateway.catalog.text import slug
 from archestra_gateway.client_configs import apply, plan
 from archestra_gateway.client_configs.apply import Job
 from archestra_gateway.client_configs.backups import Backups
@@ -30,6 +31,7 @@ from archestra_gateway.schemas.external_mcp_client import (
     SupportedClients,
 )
 from archestra_gateway.schemas.mcp_server import CreateMcpServer, HttpConfig, StdioConfig
+from archestra_gateway.schemas.permissions import Permissions
 from archestra_gateway.services.external_mcp_client import ExternalMcpClients
 from archestra_gateway.services.external_mcp_client_known import KnownClients
 from archestra_gateway.services.external_mcp_client_target import ENTRY
@@ -89,6 +91,12 @@ class ClientFiles:
         found = await asyncio.to_thread(apply.servers, job)
         return [self._shown(job, server) for server in found]
 
+    async def found(self, name: str) -> dict[str, FoundServer]:
+        """The servers in the client's file that are not the gateway itself."""
+        job = await self._clients.job(self._clients.named(name))
+        servers = await asyncio.to_thread(apply.servers, job)
+        return {server.name: server for server in servers if not self._is_gateway(job, server)}
+
     async def bring_in(self, name: str, wanted: ImportServers) -> ImportResult:
         """The chosen servers as MCP servers of the gateway."""
         job = await self._clients.job(self._clients.named(name))
@@ -114,7 +122,12 @@ class ClientFiles:
             else:
                 config = HttpConfig(transport="http", url=found.url, headers=dict(found.headers))
             created = await self._servers.create(
-                CreateMcpServer(name=_slug(found.name), server_config=config, enabled=found.is_enabled)
+                CreateMcpServer(
+                    name=slug(found.name),
+                    server_config=config,
+                    permissions=known_permissions(config) or Permissions(),
+                    enabled=found.is_enabled,
+                )
             )
         except (GatewayError, ValueError) as error:
             return ImportedServer(found=found.name, name=None, problem=str(error))
@@ -169,8 +182,3 @@ def _pasted(snippet: Snippet, remote: Remote) -> PasteInstruction:
         value = {remote.name if key == "$name" else key: value}
     text = json.dumps(value, indent=2)
     return PasteInstruction(name=snippet.id, title=snippet.title, where=snippet.where, text=text)
-
-
-def _slug(name: str) -> str:
-    """A client's name for a server as ours: letters, digits, `_` and `-`."""
-    return re.sub(r"[^A-Za-z0-9_-]+", "-", name).strip("-")[:64] or "server"

@@ -12,7 +12,8 @@ from archestra_gateway.schemas.mcp_server import HttpConfig, ServerConfig
 from archestra_gateway.services.secret import REFERENCE
 
 MASK = "********"
-ONLY_REFERENCE = re.compile(rf"([A-Za-z]+ )?{REFERENCE.pattern}")
+ONLY_REFERENCE = re.compile(rf"([A-Za-z]+ )?(?:{REFERENCE.pattern}|\$\{{input:[^}}]*\}})")
+"""Where the value is kept, or where it is going to be."""
 SECRET_NAME = re.compile(
     r"TOKEN|KEY|SECRET|PASSW|PASSPHRASE|CREDENTIAL|AUTH|COOKIE|PRIVATE|SESSION|DSN|DATABASE_URL|CONNECTION_STRING"
     r"|BEARER|WEBHOOK|(^|_)(PAT|PWD)$",

@@ -21,6 +21,7 @@ from archestra_gateway.web.route import Carrier
 SHELL_ORIGINS = frozenset({"tauri://localhost", "http://tauri.localhost", "https://tauri.localhost"})
 LOCAL_HOSTS = ("localhost", "127.0.0.1", "[::1]")
 CALLBACK = "/oauth/callback"
+FILE_TYPES = ("application/octet-stream", "application/zip")
 INSTRUCTION = "send `Authorization: Bearer …` with the token that `archestra-gateway token` prints"
 
 _LOCAL_ORIGIN = re.compile(r"http://(?:localhost|127\.0\.0\.1)(?::[0-9]{1,5})?")
@@ -100,6 +101,7 @@ def rules(config: Config, token: str, is_client: Callable[[str], bool] = nobody)
         max_body={
             "json": config.server.max_body,
             "chat": config.agent.max_body,
+            "file": config.catalog.max_bundle,
             "jsonrpc": config.mcp.max_body,
             "llm": config.llm.max_body,
         },
@@ -151,6 +153,10 @@ def unfit_body(facts: Facts, rules: Rules) -> GatewayError | None:
         return None
     if facts.expects_json and facts.content_type.partition(";")[0].strip().lower() != "application/json":
         return errors.UnsupportedMediaType("Send the body as JSON, with `Content-Type: application/json`")
+    if facts.carrier == "file" and facts.content_type.strip().lower() not in FILE_TYPES:
+        return errors.UnsupportedMediaType(
+            "Send the file as it is, with `Content-Type: application/octet-stream`"
+        )
     if facts.carrier != "llm" and facts.content_encoding.lower() not in ("", "identity"):
         return errors.UnsupportedMediaType("Send the body without compression (no Content-Encoding)")
     if 0 < facts.max_body < facts.content_length:

@@ -8,10 +8,11 @@ from aiohttp import web
 
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
-Carrier = Literal["json", "chat", "jsonrpc", "llm"]
+Carrier = Literal["json", "chat", "file", "jsonrpc", "llm"]
 """How an error travels, and what a body must be: `json` = our REST envelope and JSON bodies; `chat` = the
-same with bodies that may hold files; `jsonrpc` = JSON bodies, errors as JSON-RPC with the envelope in `data`;
-`llm` = any body, our envelope only when the gateway itself failed."""
+same with bodies that may hold files; `file` = the same with a body that is a file; `jsonrpc` = JSON bodies,
+errors as JSON-RPC with the envelope in `data`; `llm` = any body, our envelope only when the gateway itself
+failed."""
 
 
 @attrs.frozen(eq=False)
