@@ -41,6 +41,7 @@ from archestra_gateway.services.mcp_gateway_views import Views
 from archestra_gateway.services.mcp_own import Own
 from archestra_gateway.services.mcp_proxy import open_mcp_proxy
 from archestra_gateway.services.mcp_request_log import RequestLog
+from archestra_gateway.services.mcp_rounds import Rounds, open_rounds
 from archestra_gateway.services.mcp_server import McpServers
 from archestra_gateway.services.mcp_server_tools import McpServerTools
 from archestra_gateway.services.mcp_tool_pin import ToolPins
@@ -60,6 +61,7 @@ from archestra_gateway.web import cors, envelope, guard, route
 from archestra_gateway.web.decision import needs_token
 
 ENVIRONMENT: web.AppKey[Mapping[str, str]] = web.AppKey("ENVIRONMENT")
+ROUNDS = web.AppKey("ROUNDS", Rounds)
 CONFIG_FILE: web.AppKey[Path | None] = web.AppKey("CONFIG_FILE")
 
 
@@ -170,7 +172,10 @@ async def _mcp(app: web.Application) -> AsyncIterator[None]:
         pins = app[keys.TOOL_PINS] = await ToolPins.load(app[keys.DATABASE], servers, app[keys.EVENTS])
         app[keys.STATUS].sections["tools"] = pins.counts
         await app[keys.OAUTH].load([server.name for server in servers.list_all()])
-        async with open_mcp_proxy(servers, app[keys.KNOWN_CLIENTS]) as app[keys.MCP_PROXY]:
+        async with (
+            open_rounds() as app[ROUNDS],
+            open_mcp_proxy(servers, app[keys.KNOWN_CLIENTS], app[ROUNDS]) as app[keys.MCP_PROXY],
+        ):
             yield
 
 
@@ -181,7 +186,8 @@ async def _mcp_gateway(app: web.Application) -> AsyncIterator[None]:
     async with open_catalogue(database, servers, config.list_timeout) as catalogue:
         is_plain = config.tool_names == "plain"
         app[keys.MCP_SERVER_TOOLS] = McpServerTools(catalogue, app[keys.REQUEST_LOG], is_plain)
-        methods = Methods(catalogue, own, Views(catalogue, is_plain), config.tool_list == "progressive")
+        views, is_progressive = Views(catalogue, is_plain), config.tool_list == "progressive"
+        methods = Methods(catalogue, own, views, app[ROUNDS], is_progressive)
         sessions = Sessions(database, config.max_sessions)
         async with open_mcp_gateway(catalogue, methods, sessions, app[keys.KNOWN_CLIENTS]) as gateway:
             app[keys.MCP_GATEWAY] = gateway

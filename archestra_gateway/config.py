@@ -100,6 +100,11 @@ class McpConfig:
     max_request_timeout: float = setting(
         1800.0, "Seconds after which a call fails, progress or not.", SECONDS
     )
+    input_timeout: float = setting(
+        600.0,
+        "Seconds that a call of a client without a session waits for what its server asked the client for.",
+        SECONDS,
+    )
     keep_alive: float = setting(15.0, "Seconds between the comments that keep an idle stream open.", SECONDS)
     idle_timeout: float = setting(
         600.0, "Seconds without a call after which a child or a session is ended.", SECONDS

@@ -1,18 +1,15 @@
 """`/mcp`."""
 
 from aiohttp import web
-from multidict import CIMultiDictProxy
 
 from archestra_gateway import keys
 from archestra_gateway.errors import InvalidRequest
 from archestra_gateway.protocol import jsonrpc
-from archestra_gateway.protocol.modern import Headers
-from archestra_gateway.protocol.parameter_headers import PREFIX
 from archestra_gateway.services.mcp_gateway import Arrival
 from archestra_gateway.services.mcp_request_log import Entry
 from archestra_gateway.web import body, guard, logged
 from archestra_gateway.web.mcp_answer import MESSAGE, SESSION_ID, McpAnswer
-from archestra_gateway.web.mcp_exchange import logged_exchange
+from archestra_gateway.web.mcp_exchange import logged_exchange, modern_headers
 from archestra_gateway.web.sse import EventStream
 
 
@@ -52,24 +49,11 @@ async def delete(request: web.Request) -> web.StreamResponse:
 def _arrival(request: web.Request, entry: Entry, text: bytes, answer: McpAnswer) -> Arrival:
     return Arrival(
         session_id=request.headers.get(SESSION_ID),
-        headers=_headers(request.headers),
+        headers=modern_headers(request.headers),
         text=text,
         listener=answer.push if answer.can_stream else None,
         entry=entry,
         may_administer=guard.may_administer(request),
-    )
-
-
-def _headers(headers: CIMultiDictProxy[str]) -> Headers:
-    def every(name: str) -> tuple[str, ...]:
-        return tuple(headers.getall(name, ()))
-
-    parameters = {name.lower() for name in headers if name.lower().startswith(PREFIX)}
-    return Headers(
-        version=every("MCP-Protocol-Version"),
-        method=every("Mcp-Method"),
-        name=every("Mcp-Name"),
-        parameters={name: every(name) for name in parameters},
     )
 
 

@@ -5,12 +5,11 @@ from aiohttp import web
 from archestra_gateway import keys
 from archestra_gateway.errors import InvalidRequest
 from archestra_gateway.protocol import jsonrpc
-from archestra_gateway.protocol.modern import Headers
 from archestra_gateway.services.mcp_proxy import Incoming
 from archestra_gateway.services.mcp_request_log import Entry
 from archestra_gateway.web import body, logged
 from archestra_gateway.web.mcp_answer import MESSAGE, SESSION_ID, McpAnswer
-from archestra_gateway.web.mcp_exchange import logged_exchange
+from archestra_gateway.web.mcp_exchange import logged_exchange, modern_headers
 from archestra_gateway.web.sse import EventStream
 
 
@@ -57,13 +56,10 @@ async def delete(request: web.Request) -> web.StreamResponse:
 
 
 def _incoming(request: web.Request, entry: Entry, text: bytes, answer: McpAnswer) -> Incoming:
-    version, method, name = (
-        tuple(request.headers.getall(each, ())) for each in ("MCP-Protocol-Version", "Mcp-Method", "Mcp-Name")
-    )
     return Incoming(
         server=entry.server_name,
         session_id=request.headers.get(SESSION_ID),
-        headers=Headers(version, method, name),
+        headers=modern_headers(request.headers),
         text=text,
         listener=answer.push if answer.can_stream else None,
         entry=entry,

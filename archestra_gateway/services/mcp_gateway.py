@@ -13,8 +13,7 @@ from msgspec import Raw
 from archestra_gateway.errors import GatewayError, InternalError
 from archestra_gateway.protocol import jsonrpc, mcp, modern
 from archestra_gateway.protocol.jsonrpc import Message
-from archestra_gateway.protocol.modern import Headers
-from archestra_gateway.protocol.parameter_headers import Values
+from archestra_gateway.protocol.modern import Envelope, Headers
 from archestra_gateway.services.external_mcp_client_known import KnownClients
 from archestra_gateway.services.mcp_catalogue import Catalogue
 from archestra_gateway.services.mcp_client_info import client_info, introduce
@@ -176,7 +175,7 @@ class McpGateway:
         elif method == modern.LISTEN:
             answer = await self._listen(arrival, visibility, message)
         else:
-            caller = self._caller(arrival, parameters=arrival.headers.parameters)
+            caller = self._caller(arrival, envelope=envelope)
             answer = await self._methods.answer(caller, message)
         answer = modern.answer(answer, method, mcp.member(message.get("params"), "uri"))
         return Reply(answer, status=modern.status(answer))
@@ -202,7 +201,7 @@ class McpGateway:
         return self._clients.visibility(arrival.entry.client)
 
     def _caller(
-        self, arrival: Arrival, session: GatewaySession | None = None, parameters: Values | None = None
+        self, arrival: Arrival, session: GatewaySession | None = None, envelope: Envelope | None = None
     ) -> Caller:
         """A person's AI program does not administer, whoever may use this machine."""
         return Caller(
@@ -211,7 +210,8 @@ class McpGateway:
             arrival.entry,
             arrival.listener,
             session,
-            parameters,
+            envelope,
+            arrival.headers.parameters if envelope is not None else None,
         )
 
 

@@ -7,7 +7,7 @@ from msgspec import Raw
 
 from archestra_gateway.protocol import jsonrpc, mcp
 from archestra_gateway.protocol.jsonrpc import Message
-from archestra_gateway.protocol.modern import InvalidParams
+from archestra_gateway.protocol.modern import Envelope, InvalidParams
 from archestra_gateway.protocol.parameter_headers import Values
 from archestra_gateway.services.mcp_gateway_session import GatewaySession
 from archestra_gateway.services.mcp_own_tools import CALL_TOOL
@@ -22,7 +22,7 @@ RESOURCE_NOT_FOUND = -32002
 class Caller:
     """Who calls; without a `session` nobody is there to answer a server's questions.
 
-    `parameters` are the headers `Mcp-Param-*`; None in the eras that do not know them.
+    `envelope` and `parameters`, the headers `Mcp-Param-*`, are None in the eras that do not know them.
     """
 
     visibility: Visibility
@@ -30,6 +30,7 @@ class Caller:
     entry: Entry
     listener: Listener | None
     session: GatewaySession | None = None
+    envelope: Envelope | None = None
     parameters: Values | None = None
 
 

@@ -25,6 +25,7 @@ from archestra_gateway.services.mcp_gateway_caller import (
 )
 from archestra_gateway.services.mcp_gateway_views import Views
 from archestra_gateway.services.mcp_own import NAME, Own, Tool, Visit
+from archestra_gateway.services.mcp_rounds import Request, Rounds, named
 from archestra_gateway.services.mcp_view import Target, View, Visibility
 from archestra_gateway.upstreams.dialogue import Call
 
@@ -52,6 +53,7 @@ class Methods:
     _catalogue: Catalogue
     _own: Own
     _views: Views
+    _rounds: Rounds
     _is_progressive: bool
 
     async def answer(self, caller: Caller, message: Message) -> Message:
@@ -206,6 +208,9 @@ class Methods:
         call = Call(message, caller.listener)
         if caller.session is not None:
             return await caller.session.request(server, call)
+        if caller.envelope is not None:
+            request = Request(named(caller.entry), server, message, caller.envelope, caller.listener)
+            return await self._rounds.ask(request)
         upstream = await server.shared()
         return await upstream.call(call)
 

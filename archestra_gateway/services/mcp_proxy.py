@@ -19,6 +19,7 @@ from archestra_gateway.services.external_mcp_client_known import KnownClients
 from archestra_gateway.services.mcp_client_info import client_info, introduce, opening_info
 from archestra_gateway.services.mcp_proxy_modern import ModernProxy
 from archestra_gateway.services.mcp_request_log import Entry
+from archestra_gateway.services.mcp_rounds import Request, Rounds, named
 from archestra_gateway.services.mcp_server import McpServers
 from archestra_gateway.services.mcp_session import Session
 from archestra_gateway.upstreams.dialogue import Call, Listener
@@ -61,9 +62,9 @@ class McpProxy:
 
     _servers: McpServers
     _clients: KnownClients
+    _modern: ModernProxy
     _sessions: dict[str, Session] = attrs.field(factory=dict)
     _detached: set[asyncio.Task[Any]] = attrs.field(factory=set)
-    _modern: ModernProxy = attrs.field(factory=ModernProxy)
 
     async def receive(self, incoming: Incoming) -> Reply:
         """Never raises a GatewayError: it becomes the reply, with the id of the message it is about."""
@@ -137,7 +138,8 @@ class McpProxy:
             return Reply()
         envelope = modern.check(incoming.headers, message)
         self._meet(incoming, client_info(envelope.client_info))
-        answer = await self._modern.answer(server, message, incoming.listener)
+        request = Request(named(incoming.entry), server, message, envelope, incoming.listener)
+        answer = await self._modern.answer(request, incoming.headers.parameters)
         return Reply(answer, status=modern.status(answer))
 
     async def _in_session(
@@ -179,8 +181,10 @@ class McpProxy:
 
 
 @asynccontextmanager
-async def open_mcp_proxy(servers: McpServers, clients: KnownClients) -> AsyncIterator[McpProxy]:
-    proxy = McpProxy(servers, clients)
+async def open_mcp_proxy(
+    servers: McpServers, clients: KnownClients, rounds: Rounds
+) -> AsyncIterator[McpProxy]:
+    proxy = McpProxy(servers, clients, ModernProxy(rounds))
     try:
         yield proxy
     finally:

@@ -1,15 +1,17 @@
-"""Requests of 2026-07-28 at `/mcp_proxy/{server}`, before a server that begins with `initialize`."""
+"""Requests of 2026-07-28 at `/mcp_proxy/{server}`, whatever era the server is of."""
 
 import contextlib
+from collections.abc import Mapping
 
 import attrs
 
 from archestra_gateway.errors import GatewayError
-from archestra_gateway.protocol import jsonrpc, mcp, modern
+from archestra_gateway.protocol import jsonrpc, mcp, modern, parameter_headers
 from archestra_gateway.protocol.jsonrpc import Message
 from archestra_gateway.services.mcp_gateway_listen import Listen
+from archestra_gateway.services.mcp_rounds import Request, Rounds
 from archestra_gateway.services.mcp_view import Visibility
-from archestra_gateway.upstreams.dialogue import Call, Listener
+from archestra_gateway.upstreams.dialogue import Call
 from archestra_gateway.upstreams.server import Server
 
 
@@ -17,20 +19,23 @@ from archestra_gateway.upstreams.server import Server
 class ModernProxy:
     """`listens` are the open `subscriptions/listen`."""
 
+    rounds: Rounds
     listens: set[Listen] = attrs.field(factory=set)
 
-    async def answer(self, server: Server, message: Message, listener: Listener | None) -> Message:
+    async def answer(self, request: Request, parameters: parameter_headers.Values) -> Message:
         """What the server answers, as this era wants it. Raises GatewayError."""
+        server, message = request.server, request.message
         method = mcp.method(message)
         if method in modern.REMOVED:
             refusal = f"There is no method {method} in {modern.VERSION}"
             return jsonrpc.error(message["id"], jsonrpc.METHOD_NOT_FOUND, refusal)
         if method == modern.LISTEN:
-            answer = await self._listen(server, message, listener)
+            answer = await self._listen(request)
         elif method == modern.DISCOVER:
             answer = await _discover(server, message)
         else:
-            answer = await (await server.shared()).call(Call(message, listener))
+            await _check_parameters(request, parameters)
+            answer = await self.rounds.ask(request)
         info = mcp.member(server.initialized, "serverInfo") or modern.SERVER_INFO
         return modern.answer(answer, method, mcp.member(message.get("params"), "uri"), info)
 
@@ -39,12 +44,13 @@ class ModernProxy:
         for listen in self.listens:
             listen.ended.set()
 
-    async def _listen(self, server: Server, message: Message, listener: Listener | None) -> Message:
+    async def _listen(self, request: Request) -> Message:
         """Until the client leaves or the gateway stops."""
-        if listener is None:
+        server = request.server
+        if request.listener is None:
             raise jsonrpc.InvalidMessage(f"{modern.LISTEN} needs `Accept: text/event-stream`")
         upstream = await server.shared()
-        listen = Listen.wanted(message, listener, Visibility())
+        listen = Listen.wanted(request.message, request.listener, Visibility())
 
         def hear(_: str, news: Message | None) -> None:
             if news is not None:
@@ -63,6 +69,16 @@ class ModernProxy:
             server.watchers.remove(hear)
             self.listens.discard(listen)
         return listen.result()
+
+
+async def _check_parameters(request: Request, said: Mapping[str, tuple[str, ...]]) -> None:
+    """Raises HeaderMismatch."""
+    if mcp.method(request.message) != "tools/call":
+        return
+    params = request.message.get("params")
+    wanted = (await request.server.parameters()).of(mcp.tool_name(params))
+    if wanted:
+        parameter_headers.check(wanted, mcp.member(params, "arguments"), said)
 
 
 async def _discover(server: Server, message: Message) -> Message:

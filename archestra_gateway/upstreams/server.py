@@ -58,6 +58,7 @@ class Server:
     ) -> None:
         self.name = name
         self.config = config
+        self.limits = pool.limits
         self.permissions = permissions or Permissions()
         self.denials = DenialList(name)
         self.is_enabled = True
@@ -157,7 +158,9 @@ class Server:
     async def parameters(self) -> Parameters:
         """Which arguments its tools want to have as headers too."""
         if self._parameters is None:
-            await self.tools()
+            self._parameters = Parameters()
+            with contextlib.suppress(UpstreamError):  # one that has no tools
+                await self.tools()
         return self._parameters or Parameters()
 
     async def repeated(self, message: Message, is_wrong: bool = False) -> Mapping[str, str]:

@@ -4,9 +4,12 @@ import time
 from collections.abc import Awaitable
 
 from aiohttp import web
+from multidict import CIMultiDictProxy
 
 from archestra_gateway import keys
 from archestra_gateway.protocol import jsonrpc
+from archestra_gateway.protocol.modern import Headers
+from archestra_gateway.protocol.parameter_headers import PREFIX
 from archestra_gateway.services.mcp_proxy import Reply
 from archestra_gateway.services.mcp_request_log import Entry
 from archestra_gateway.web import envelope
@@ -44,3 +47,16 @@ def status(reply: Reply) -> int:
     if reply.error is None or (reply.session_id is not None and reply.error.code.startswith("UPSTREAM_")):
         return 200
     return envelope.STATUS[reply.error.code]
+
+
+def modern_headers(headers: CIMultiDictProxy[str]) -> Headers:
+    def every(name: str) -> tuple[str, ...]:
+        return tuple(headers.getall(name, ()))
+
+    parameters = {name.lower() for name in headers if name.lower().startswith(PREFIX)}
+    return Headers(
+        version=every("MCP-Protocol-Version"),
+        method=every("Mcp-Method"),
+        name=every("Mcp-Name"),
+        parameters={name: every(name) for name in parameters},
+    )

@@ -29,8 +29,11 @@ async def test_nothing_fails_that_a_revision_requires(
     assert f"Not scored for {revision}" in said
 
 
-async def test_nothing_fails_in_the_stable_suite(client: TestClient, reference: str, tmp_path: Path) -> None:
-    code, said = await run(STABLE, client, "/mcp", "--output-dir", str(tmp_path))
+@pytest.mark.parametrize("path", ["/mcp", "/mcp_proxy/reference"])
+async def test_nothing_fails_in_the_stable_suite(
+    client: TestClient, reference: str, path: str, tmp_path: Path
+) -> None:
+    code, said = await run(STABLE, client, path, "--output-dir", str(tmp_path))
 
     assert code == 0, said
     assert "39 passed, 0 failed" in said

@@ -8,7 +8,11 @@ from typing import Any
 
 import attrs
 import pytest
+from aiohttp import web
 from aiohttp.test_utils import TestClient
+
+from archestra_gateway import keys
+from archestra_gateway.config import McpConfig
 
 NEW = Path(__file__).parent.parent / "fakes" / "new_server.py"
 STREAM = "application/json, text/event-stream"
@@ -193,3 +197,252 @@ async def test_a_new_client_speaks_straight_to_a_new_server(client: TestClient, 
         f"{PREFIX}clientInfo": {"name": "newest", "version": "2"},
         "mine": 1,
     }
+
+
+@pytest.fixture
+async def old(install: Any) -> str:
+    """A server of the old era that asks in the middle."""
+    await install("old", old_config())
+    return "old"
+
+
+def old_config(*flags: str) -> dict[str, Any]:
+    args = ["-S", "-E", str(NEW.with_name("old_server.py")), *flags]
+    return {"transport": "stdio", "command": sys.executable, "args": args}
+
+
+before_old = pytest.mark.parametrize("path", ["/mcp_proxy/old", "/mcp"])
+
+
+def retry(asked: dict[str, Any], *answers: dict[str, Any]) -> dict[str, Any]:
+    """What a client adds to its call when it has the answers."""
+    responses = dict(zip(asked["inputRequests"], answers, strict=True))
+    return {"inputResponses": responses, "requestState": asked["requestState"]}
+
+
+@before_old
+async def test_a_new_client_is_asked_by_an_old_server(client: TestClient, old: str, path: str) -> None:
+    newest = NewClient(client, path, old, ASKING)
+
+    asked = await newest.result("ask_name")
+    answered = await newest.result("ask_name", **retry(asked, ADA))
+    (request,) = asked["inputRequests"].values()
+
+    assert asked["resultType"] == "input_required"
+    assert request == {
+        "method": "elicitation/create",
+        "params": {"message": "Who?", "requestedSchema": {"type": "object", "properties": {}}},
+    }
+    assert answered["resultType"] == "complete"
+    assert json.loads(answered["content"][0]["text"]) == ADA
+
+
+@before_old
+@pytest.mark.parametrize(
+    ("tool", "method", "answer"),
+    [
+        ("sample", "sampling/createMessage", {"role": "assistant", "content": [], "model": "m"}),
+        ("roots", "roots/list", {"roots": [{"uri": "file:///srv"}]}),
+    ],
+)
+async def test_every_kind_of_question_finds_its_answer(
+    client: TestClient, old: str, path: str, tool: str, method: str, answer: dict[str, Any]
+) -> None:
+    newest = NewClient(client, path, old, ASKING)
+
+    asked = await newest.result(tool)
+    answered = await newest.result(tool, **retry(asked, answer))
+
+    assert [request["method"] for request in asked["inputRequests"].values()] == [method]
+    assert json.loads(answered["content"][0]["text"]) == answer
+
+
+@before_old
+async def test_an_old_server_may_ask_again(client: TestClient, old: str, path: str) -> None:
+    newest = NewClient(client, path, old, ASKING)
+
+    first = await newest.result("ask_twice")
+    again = await newest.result("ask_twice", requestState=first["requestState"])  # without the answer
+    second = await newest.result("ask_twice", **retry(again, ADA))
+    answered = await newest.result("ask_twice", **retry(second, {"action": "decline"}))
+
+    assert first["inputRequests"] == again["inputRequests"]
+    assert next(iter(second["inputRequests"].values()))["params"]["message"] == "Second?"
+    assert json.loads(answered["content"][0]["text"]) == [ADA, {"action": "decline"}]
+
+
+@before_old
+async def test_a_prompt_and_a_resource_may_ask_too(client: TestClient, old: str, path: str) -> None:
+    prompt = "about" if path.startswith("/mcp_proxy") else "old__about"
+    calls = [
+        ("prompts/get", prompt, {"name": prompt}),
+        ("resources/read", "memory://1", {"uri": "memory://1"}),
+    ]
+
+    for method, name, params in calls:
+        asked = (await read(await client.post(path, **modern(method, name, ASKING, **params))))["result"]
+        again = await client.post(path, **modern(method, name, ASKING, **params, **retry(asked, ADA)))
+
+        assert "Ada" in json.dumps((await read(again))["result"])
+
+
+@before_old
+async def test_progress_reaches_whoever_waits(client: TestClient, old: str, path: str) -> None:
+    newest = NewClient(client, path, old, ASKING)
+
+    first = await (await newest.call("steps", meta={"progressToken": "first"})).text()
+    asked = json.loads([line for line in first.splitlines() if line.startswith("data: ")][-1][6:])["result"]
+    second = await (await newest.call("steps", meta={"progressToken": 2}, **retry(asked, ADA))).text()
+
+    assert '"progressToken":"first"' in first.replace(" ", "")
+    assert '"progressToken":2' in second.replace(" ", "")
+    assert "done" in second
+
+
+@before_old
+async def test_what_a_client_did_not_declare_it_is_not_asked_for(
+    client: TestClient, old: str, path: str
+) -> None:
+    for capabilities in ({}, {"sampling": {}}):
+        answer = await NewClient(client, path, old, capabilities).call("ask_name")
+        error = (await read(answer))["error"]
+
+        assert (answer.status, error["code"]) == (400, -32021)
+        assert error["data"]["requiredCapabilities"] == {"elicitation": {}}
+
+    unheard_of = await NewClient(client, path, old, ASKING).result("ask_for_time")
+    assert json.loads(unheard_of["content"][0]["text"])["code"] == -32601
+
+
+async def test_a_state_is_good_for_one_retry_of_one_call_of_one_client(client: TestClient, old: str) -> None:
+    newest = NewClient(client, "/mcp_proxy/old", old, ASKING)
+    asked = await newest.result("ask_name")
+    state = retry(asked, ADA)
+
+    another = {"meta": {f"{PREFIX}clientInfo": {"name": "another", "version": "1"}}}
+    refused = [
+        await newest.call("ask_name", **{**state, "requestState": "made-up"}),
+        await newest.call("ask_name", **{**state, "requestState": 7}),
+        await newest.call("ask_twice", **state),
+        await newest.call("ask_name", {"another": 1}, **state),
+        await newest.call("ask_name", **state, **another),
+        await newest.call("ask_name", **{**state, "inputResponses": {"question-1": "text"}}),
+    ]
+    accepted = await newest.result("ask_name", **state)
+    used = await newest.call("ask_name", **state)
+
+    assert [(answer.status, (await read(answer))["error"]["code"]) for answer in [*refused, used]] == [
+        (400, -32602)
+    ] * 7
+    assert json.loads(accepted["content"][0]["text"]) == ADA
+
+
+async def test_one_conversation_serves_one_call_after_another(client: TestClient, old: str) -> None:
+    newest = NewClient(client, "/mcp_proxy/old", old, ASKING)
+
+    first, second = [await about(newest), await about(newest)]
+    slow = asyncio.create_task(newest.result("slow"))
+    await asyncio.sleep(0.1)
+    third = await about(newest)
+    await slow
+
+    assert first["instance"] == second["instance"] != third["instance"]
+    assert (first["client"], first["capabilities"]) == ("newest", ASKING)
+    assert first["meta"] == {}
+
+
+async def about(newest: NewClient) -> dict[str, Any]:
+    """What the process knows that answered."""
+    return dict(json.loads((await newest.result("about"))["content"][0]["text"]))
+
+
+async def test_roots_are_asked_for_at_the_first_call(client: TestClient, install: Any) -> None:
+    await install("old", old_config("--ask-roots"))
+    newest = NewClient(client, "/mcp_proxy/old", "old", {"roots": {}})
+
+    asked = await newest.result("slow")
+    answered = await newest.result("slow", **retry(asked, {"roots": []}))
+    then = await newest.result("echo", {"text": "hi"}, headers={"Mcp-Param-Text": "hi"})
+
+    assert [request["method"] for request in asked["inputRequests"].values()] == ["roots/list"]
+    assert answered["content"][0]["text"] == "slow"
+    assert then["content"][0]["text"] == "hi"
+
+
+@pytest.mark.parametrize("mcp", [McpConfig(start_timeout=10, request_timeout=10, input_timeout=0.3)])
+async def test_a_client_that_does_not_come_back_is_not_waited_for(
+    client: TestClient, old: str, app: web.Application
+) -> None:
+    newest = NewClient(client, "/mcp_proxy/old", old, ASKING)
+    asked = await newest.result("ask_name")
+    running = len(app[keys.POOL].of(old))
+
+    async with asyncio.timeout(10):
+        while len(app[keys.POOL].of(old)) == running:
+            await asyncio.sleep(0.05)
+    late = await newest.call("ask_name", **retry(asked, ADA))
+
+    assert (await read(late))["error"]["code"] == -32602
+
+
+async def test_so_many_calls_of_a_client_wait_and_the_oldest_makes_room(client: TestClient, old: str) -> None:
+    newest = NewClient(client, "/mcp_proxy/old", old, ASKING)
+    asked = [await newest.result("ask_name") for _ in range(9)]
+
+    first = await newest.call("ask_name", **retry(asked[0], ADA))
+    last = await newest.result("ask_name", **retry(asked[8], ADA))
+
+    assert (await read(first))["error"]["code"] == -32602
+    assert json.loads(last["content"][0]["text"]) == ADA
+
+
+@before_old
+async def test_a_level_is_set_for_the_call_that_names_it(client: TestClient, old: str, path: str) -> None:
+    newest = NewClient(client, path, old)
+    level = f"{PREFIX}logLevel"
+
+    quiet = await newest.call("log")
+    warnings = await (await newest.call("log", meta={level: "warning"})).text()
+    everything = await (await newest.call("log", meta={level: "debug"})).text()
+    wrong = await newest.call("log", meta={level: "loud"})
+
+    assert quiet.content_type == "application/json"
+    assert warnings.count("notifications/message") == 1
+    assert everything.count("notifications/message") == 2
+    assert (await read(wrong))["error"]["code"] == -32602
+
+
+@before_old
+async def test_headers_that_repeat_arguments_are_held_to_them(
+    client: TestClient, old: str, path: str
+) -> None:
+    newest = NewClient(client, path, old)
+
+    good = await newest.result("echo", {"text": "hi"}, headers={"Mcp-Param-Text": "hi"})
+    wrong = await newest.call("echo", {"text": "hi"}, headers={"Mcp-Param-Text": "ho"})
+    missing = await newest.call("echo", {"text": "hi"})
+
+    assert good["content"][0]["text"] == "hi"
+    assert [(each.status, (await read(each))["error"]["code"]) for each in (wrong, missing)] == [
+        (400, -32020)
+    ] * 2
+
+
+@before_old
+@pytest.mark.parametrize("capabilities", [{}, ASKING])
+async def test_a_new_client_that_leaves_cancels_its_call(
+    client: TestClient, old: str, path: str, capabilities: dict[str, Any]
+) -> None:
+    newest = NewClient(client, path, old, capabilities)
+    answer = await newest.call("slow", {"seconds": 3}, meta={"progressToken": 1})
+    await answer.content.readline()
+    answer.close()
+
+    async with asyncio.timeout(8):
+        while "heard notifications/cancelled" not in await stderr_of(client, old):
+            await asyncio.sleep(0.05)
+
+
+async def stderr_of(client: TestClient, server: str) -> list[str]:
+    logs = await (await client.get(f"/api/mcp_server/{server}/logs")).json()
+    return [line["text"] for line in logs["lines"]]
