@@ -184,6 +184,7 @@ async def _mcp_gateway(app: web.Application) -> AsyncIterator[None]:
     config, database, servers = app[keys.CONFIG].mcp, app[keys.DATABASE], app[keys.MCP_SERVERS]
     own = Own(servers, app[keys.REQUEST_LOG], Contexts(database))
     async with open_catalogue(database, servers, config.list_timeout) as catalogue:
+        app[keys.CATALOGUE] = catalogue
         is_plain = config.tool_names == "plain"
         app[keys.MCP_SERVER_TOOLS] = McpServerTools(catalogue, app[keys.REQUEST_LOG], is_plain)
         views, is_progressive = Views(catalogue, is_plain), config.tool_list == "progressive"
@@ -266,7 +267,7 @@ async def _llm(app: web.Application) -> AsyncIterator[None]:
 async def _agent(app: web.Application) -> AsyncIterator[None]:
     config = app[keys.CONFIG].agent
     models = Models(app[keys.LLM], app[keys.LLM_PROVIDERS], app[keys.REDACTOR], config)
-    toolbox = Toolbox(app[keys.MCP_SERVERS], config)
+    toolbox = Toolbox(app[keys.MCP_SERVERS], app[keys.CATALOGUE], config)
     app[keys.CHATS] = Chats(app[keys.DATABASE])
     async with open_agent(app[keys.DATABASE], config, app[keys.REQUEST_LOG], models, toolbox) as app[
         keys.AGENT

@@ -18,6 +18,7 @@ from archestra_gateway.services.external_mcp_client_file import ClientFiles
 from archestra_gateway.services.external_mcp_client_known import KnownClients
 from archestra_gateway.services.llm import Llm
 from archestra_gateway.services.llm_provider import LlmProviders
+from archestra_gateway.services.mcp_catalogue import Catalogue
 from archestra_gateway.services.mcp_gateway import McpGateway
 from archestra_gateway.services.mcp_proxy import McpProxy
 from archestra_gateway.services.mcp_request_log import RequestLog
@@ -47,6 +48,7 @@ OAUTH = web.AppKey("OAUTH", OAuth)
 STATUS = web.AppKey("STATUS", StatusReport)
 REQUEST_LOG = web.AppKey("REQUEST_LOG", RequestLog)
 MCP_SERVERS = web.AppKey("MCP_SERVERS", McpServers)
+CATALOGUE = web.AppKey("CATALOGUE", Catalogue)
 MCP_PROXY = web.AppKey("MCP_PROXY", McpProxy)
 MCP_SERVER_TOOLS = web.AppKey("MCP_SERVER_TOOLS", McpServerTools)
 TOOL_PINS = web.AppKey("TOOL_PINS", ToolPins)

@@ -1,10 +1,12 @@
 """Which mechanism this machine has: each is tried once, for what is installed may still be forbidden."""
 
 import asyncio
+import contextlib
 import ctypes
 import os
+import signal
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import attrs
 
@@ -91,21 +93,31 @@ async def attempt(mechanism: Mechanism) -> str | None:
     descriptors = Descriptors()
     try:
         confined = await mechanism.confine(policy, None, descriptors)
-        process = await asyncio.create_subprocess_exec(
-            *confined.argv,
-            env={},
-            cwd="/",
-            stdin=asyncio.subprocess.DEVNULL,
-            stdout=asyncio.subprocess.DEVNULL,
-            stderr=asyncio.subprocess.PIPE,
-            pass_fds=descriptors.numbers,
-            start_new_session=True,
-        )
-        async with asyncio.timeout(TIMEOUT):
-            _, said = await process.communicate()
+        return await _run(confined.argv, descriptors.numbers)
     except (OSError, TimeoutError) as error:
         return str(error) or "it did not end"
     finally:
         descriptors.close()
+
+
+async def _run(argv: Sequence[str], descriptors: Sequence[int]) -> str | None:
+    process = await asyncio.create_subprocess_exec(
+        *argv,
+        env={},
+        cwd="/",
+        stdin=asyncio.subprocess.DEVNULL,
+        stdout=asyncio.subprocess.DEVNULL,
+        stderr=asyncio.subprocess.PIPE,
+        pass_fds=descriptors,
+        start_new_session=True,
+    )
+    try:
+        async with asyncio.timeout(TIMEOUT):
+            _, said = await process.communicate()
+    finally:
+        if process.returncode is None:
+            with contextlib.suppress(ProcessLookupError):
+                os.killpg(process.pid, signal.SIGKILL)
+            await process.wait()
     words = said.decode(errors="replace").strip().splitlines()
     return None if process.returncode == 0 else (words[-1] if words else f"exit code {process.returncode}")

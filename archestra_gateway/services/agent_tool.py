@@ -1,28 +1,30 @@
-"""Tool calls of the agent: through the same pool as /mcp_proxy."""
+"""Tools of the agent: known from the catalogue, called through the same pool as /mcp_proxy."""
 
 import asyncio
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import attrs
 
 from archestra_gateway.agent.outcome import Outcome, failed, read_result
-from archestra_gateway.agent.tools import Offered, offered, wants_server, wants_tool
+from archestra_gateway.agent.tools import EVERYTHING, Offered, digest, offered, wants_server, wants_tool
 from archestra_gateway.config import AgentConfig
-from archestra_gateway.errors import GatewayError, NotFound, UpstreamTimeout
+from archestra_gateway.errors import GatewayError, UpstreamTimeout
 from archestra_gateway.protocol import jsonrpc, mcp
 from archestra_gateway.protocol.jsonrpc import Message
 from archestra_gateway.protocol.plain_json import decoded
 from archestra_gateway.providers.conversation import ToolCall
 from archestra_gateway.services.agent_log import Calls
+from archestra_gateway.services.mcp_catalogue import Catalogue
 from archestra_gateway.services.mcp_server import McpServers
+from archestra_gateway.upstreams.description import Description
 from archestra_gateway.upstreams.dialogue import Call
 from archestra_gateway.upstreams.tools import error_text
 
 METHOD = "tools/call"
-LISTING = 15.0
-"""Seconds that a server has to say which tools it has; one that takes longer is not part of this answer."""
-
+GRACE = 1.0
+"""Seconds that a chat which wants all tools waits for a server that is asked for the first time."""
 MOST_NAMED = 5
 
 Progress = Callable[[Any], None]
@@ -30,24 +32,35 @@ Progress = Callable[[Any], None]
 
 @attrs.frozen
 class Toolbox:
+    """`_made` keeps the tools of each description that was seen last."""
+
     _servers: McpServers
+    _catalogue: Catalogue
     _config: AgentConfig
+    _made: dict[str, tuple[Description, list[Offered]]] = attrs.field(factory=dict)
 
     async def offered(self, names: frozenset[str]) -> tuple[list[Offered], list[str]]:
-        """The wanted tools of all enabled servers, and a sentence for each server that can not tell."""
-        servers = [
-            server.name
-            for server in self._servers.list_all()
-            if server.enabled and wants_server(names, server.name)
-        ]
-        answers = await asyncio.gather(*(self._of_server(name) for name in servers))
-        tools = [tool for found, _ in answers for tool in found if wants_tool(names, tool)]
-        return tools, [problem for _, problem in answers if problem]
+        """The wanted tools of all enabled servers, and a sentence for each server that can not tell.
+
+        What is known is waited for by nobody; for a server that is named, a chat has more patience.
+        """
+        patience = GRACE if EVERYTHING in names else self._catalogue.patience
+        found, problems = await self._catalogue.soon(partial(wants_server, names), patience)
+        tools = [tool for name in sorted(found) for tool in self._tools(name, found[name])]
+        sentences = [f"The tools of {name} are left out: {problems[name]}" for name in sorted(problems)]
+        sentences += [held for name in sorted(found) if (held := self._held(name))]
+        return [tool for tool in tools if wants_tool(names, tool) and self._is_allowed(tool)], sentences
 
     async def is_as_described(self, tool: Offered) -> bool:
-        """Whether its server still describes it as it did: what was agreed to is what is called."""
-        now, _ = await self._of_server(tool.server)
-        return any((other.tool_name, other.definition) == (tool.tool_name, tool.definition) for other in now)
+        """Whether its server says the same of it now: what was agreed to is what is called."""
+        try:
+            async with asyncio.timeout(self._config.tool_timeout):
+                described = await self._servers.tools(tool.server)
+        except (GatewayError, TimeoutError):
+            return False
+        return any(
+            each.get("name") == tool.tool_name and digest(each) == tool.definition for each in described
+        )
 
     async def call(self, tool: Offered, call: ToolCall, calls: Calls, progress: Progress) -> Outcome:
         """Never raises a GatewayError: it is told to the model, which may have another idea."""
@@ -85,20 +98,20 @@ class Toolbox:
                 f"{tool.tool.name} took longer than {seconds:g} seconds (agent.tool_timeout)"
             ) from error
 
-    async def _of_server(self, name: str) -> tuple[list[Offered], str]:
-        try:
-            async with asyncio.timeout(LISTING):
-                described = await self._servers.tools(name)
-        except TimeoutError:
-            return [], f"The tools of {name} are left out: it did not answer within {LISTING:g} seconds"
-        except NotFound:
-            return [], ""  # it was removed this moment
-        except GatewayError as error:
-            return [], f"The tools of {name} are left out: {error.message}"
-        return [tool for each in described if (tool := offered(name, each)) is not None], self._held(name)
+    def _tools(self, server: str, description: Description) -> list[Offered]:
+        known = self._made.get(server)
+        if known is None or known[0] is not description:
+            tools = (offered(server, item.value()) for item in description.tools)
+            known = self._made[server] = description, [tool for tool in tools if tool is not None]
+        return known[1]
+
+    def _is_allowed(self, tool: Offered) -> bool:
+        """Switched off for /mcp is switched off here."""
+        allowed = self._catalogue.filters.get(tool.server)
+        return allowed is None or tool.tool_name in allowed
 
     def _held(self, name: str) -> str:
-        held = self._servers.held_tools(name)
+        held = self._catalogue.held_back(name)
         if not held:
             return ""
         return (

@@ -34,12 +34,14 @@ Listener = Callable[[str, Message | None], object]
 class Shelf:
     """One server's part; `configured_at` is the configuration that the description belongs to.
 
+    `asked_for` is the one that it was last asked about, and `error` why it could not tell then.
     `offered` is of it what is not held back, by the pins' version `pinned`.
     """
 
     server: Server
     description: Description | None = None
     configured_at: str = ""
+    asked_for: str = ""
     changes: int = 0
     described: int = -1
     asking: asyncio.Task[None] | None = None
@@ -67,7 +69,7 @@ class Catalogue:
 
     _database: Database
     _servers: McpServers
-    _patience: float
+    patience: float
     listener: Listener = lambda name, message: None
     version: int = 0
     filters: dict[str, frozenset[str]] = attrs.field(factory=dict)
@@ -104,10 +106,33 @@ class Catalogue:
 
     async def all(self) -> tuple[dict[str, Description], dict[str, str]]:
         """What every enabled server offers, and why some are left out. Waits for no server for long."""
-        waiting = [task for known in self._enabled() if (task := self._ask(known)) is not None]
+        waiting = [task for known in self._enabled() if (task := self._ask(known, self.patience)) is not None]
         if waiting:
-            await asyncio.wait(waiting, timeout=self._patience)
-        return self.now(), self._problems()
+            await asyncio.wait(waiting, timeout=self.patience)
+        return self.now(), self._problems(self.patience)
+
+    async def soon(
+        self, wants: Callable[[str], bool], patience: float
+    ) -> tuple[dict[str, Description], dict[str, str]]:
+        """As `all`, of the servers that `wants`; who failed to tell is asked again, and not waited for.
+
+        Who runs is asked again in the background: not every server says that its tools have changed.
+        """
+        wanted = [known for known in self._enabled() if wants(known.server.name)]
+        asking = [(known, self._ask(known, patience)) for known in wanted]
+        waiting = [task for known, task in asking if task is not None and self._shelf(known).error is None]
+        if waiting:
+            await asyncio.wait(waiting, timeout=patience)
+        for known in wanted:
+            shelf = self._shelf(known)
+            if known.server.is_running and shelf.asking is None and not self._is_closed:
+                self._ask_now(shelf, known.updated_at)
+        names = {known.server.name for known in wanted}
+        found, problems = self.now(), self._problems(patience)
+        return (
+            {name: found[name] for name in found.keys() & names},
+            {name: problems[name] for name in problems.keys() & names},
+        )
 
     async def of(self, name: str) -> Description:
         """One server's, asked when it is not known. Raises GatewayError."""
@@ -164,17 +189,20 @@ class Catalogue:
             known.server.watchers.append(self._hear)
         return shelf
 
-    def _ask(self, known: Known) -> asyncio.Task[None] | None:
+    def _ask(self, known: Known, patience: float) -> asyncio.Task[None] | None:
         """The asking that a list may wait for, if any."""
         shelf = self._shelf(known)
         if shelf.is_fresh(known.updated_at) or self._is_closed:
             return None
         now = time.monotonic()
-        if shelf.asking is None and now - shelf.asked_at > RETRY:
+        is_due = now - shelf.asked_at > RETRY or shelf.asked_for != known.updated_at
+        if shelf.asking is None and is_due:
             self._ask_now(shelf, known.updated_at)
-        return shelf.asking if now - shelf.asked_at < self._patience else None
+        return shelf.asking if now - shelf.asked_at < patience else None
 
     def _ask_now(self, shelf: Shelf, configured_at: str) -> asyncio.Task[None]:
+        if shelf.asked_for != configured_at:
+            shelf.asked_for, shelf.error = configured_at, None
         shelf.asked_at = time.monotonic()
         shelf.asking = asyncio.create_task(self._try_to_describe(shelf, configured_at))
         return shelf.asking
@@ -209,8 +237,8 @@ class Catalogue:
         if not is_announced and not is_same:
             self.listener(shelf.server.name, None)
 
-    def _problems(self) -> dict[str, str]:
-        late = f"It did not say what it offers within {self._patience:g} seconds"
+    def _problems(self, patience: float) -> dict[str, str]:
+        late = f"It did not say what it offers within {patience:g} seconds"
         return {
             shelf.server.name: shelf.error.message if shelf.error is not None else late
             for shelf in map(self._shelf, self._enabled())

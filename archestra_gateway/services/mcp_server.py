@@ -165,9 +165,6 @@ class McpServers:
         """Run it once behind a gate that takes notes, and propose what would have been enough."""
         return await learned(self.find(name))
 
-    def held_tools(self, name: str) -> list[str]:
-        return sorted(self.find(name).pins.held)
-
     async def tools(self, name: str) -> list[dict[str, Any]]:
         return await self.find(name).tools()
 

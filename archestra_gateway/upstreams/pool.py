@@ -54,6 +54,7 @@ class Pool:
     leases: list[Lease] = attrs.field(factory=list)
     _starting_children: int = 0
     _starting_sessions: int = 0
+    _beginning: set[asyncio.Task[Upstream]] = attrs.field(factory=set)
     _stopping: set[asyncio.Future[Any]] = attrs.field(factory=set)
     _path: asyncio.Task[SearchPath] | None = None
 
@@ -116,6 +117,13 @@ class Pool:
         stops = [self.finish(lease.upstream.stop()) for lease in leases]
         await asyncio.gather(*stops, return_exceptions=True)
 
+    def begin(self, start: Coroutine[Any, Any, Upstream]) -> asyncio.Task[Upstream]:
+        """A start that everybody who wants it waits for; the pool's end breaks it off."""
+        task = asyncio.create_task(start)
+        self._beginning.add(task)
+        task.add_done_callback(self._beginning.discard)
+        return task
+
     def finish(self, stop: Coroutine[Any, Any, None]) -> asyncio.Future[None]:
         """A stop that nobody can cancel half-way, and that the pool's own end waits for."""
         task = asyncio.create_task(stop)
@@ -132,6 +140,10 @@ class Pool:
             await self.end(idle)
 
     async def close(self) -> None:
+        beginning = list(self._beginning)
+        for task in beginning:
+            task.cancel()
+        await asyncio.gather(*beginning, return_exceptions=True)
         await self.end(self.leases)
         if self._path is not None:
             self._path.cancel()

@@ -90,7 +90,7 @@ class Server:
             return shared
         self._refuse_when_stopped()
         if self._starting is None:
-            self._starting = asyncio.create_task(self._start())
+            self._starting = self._pool.begin(self._start())
             self._starting.add_done_callback(self._has_started)
         starting = self._starting
         try:
@@ -101,6 +101,11 @@ class Server:
             raise UpstreamUnavailable(
                 f"The MCP server {self.name} was stopped while it started", name=self.name
             ) from error
+
+    @property
+    def is_running(self) -> bool:
+        """Whether calls without a session need no start."""
+        return self._shared is not None and not self._shared.has_ended
 
     async def open_session(
         self, call: Call, on_message: Audience, on_end: Callable[[], None]

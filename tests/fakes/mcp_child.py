@@ -181,7 +181,8 @@ def answer(message):
         names = [tool.__name__ for tool in TOOLS]
         half = len(names) // 2
         page = names[half:] if params.get("cursor") else names[:half]
-        result = {"tools": [{"name": name, "inputSchema": {"type": "object"}} for name in page]}
+        more = {"description": FLAGS["described"]} if "described" in FLAGS else {}
+        result = {"tools": [{"name": name, "inputSchema": {"type": "object"}, **more} for name in page]}
         if not params.get("cursor"):
             result["nextCursor"] = "second"
     elif method == "tools/call":
