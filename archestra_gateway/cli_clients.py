@@ -66,11 +66,14 @@ def list_all(config: Path | None, data_dir: Path | None, as_json: bool, everythi
     "--mode", type=click.Choice(["gateway", "servers"]), help="One entry for all servers, or one for each."
 )
 @click.option("--server", "servers", multiple=True, help="Only this MCP server; may be given more than once.")
+@click.option("--tool", "tools", multiple=True, help="Only this tool of /mcp, or those like `files__*`.")
 @click.option("--path", help="The configuration file, where it is not in its usual place.")
 @click.option("--format", help="What the file of a program that the gateway does not know is written in.")
 def connect(config: Path | None, data_dir: Path | None, as_json: bool, name: str, **wanted: Any) -> None:
     """Write the gateway into a program's file, or repair what others changed there."""
-    given = {key: list(value) if key == "servers" else value for key, value in wanted.items() if value}
+    given = {
+        key: list(value) if key in ("servers", "tools") else value for key, value in wanted.items() if value
+    }
     body = {"client_name": name, **({"config": given} if given else {})}
     connected = _asker(config, data_dir)("POST", "/connect", body)
     if as_json:

@@ -11,6 +11,8 @@ from archestra_gateway.client_configs.formats import entries
 
 ADDRESSES = ("url", "serverUrl", "httpUrl", "uri", "baseUrl")
 ENVIRONMENTS = ("env", "environment", "envs")
+NAMED_ENVIRONMENTS = ("env_vars", "env_keys")
+"""Lists of variables whose values the client takes from its own environment, or from a keyring."""
 HEADERS = (("headers",), ("http_headers",), ("requestOptions", "headers"), ("requestInit", "headers"))
 PLACEHOLDER = re.compile(r"\$\{[^}]+\}|\{env:[^}]+\}")
 
@@ -26,6 +28,7 @@ class FoundServer:
     command: str = ""
     args: tuple[str, ...] = ()
     env: Mapping[str, str] = attrs.field(factory=dict, repr=False)
+    cwd: str | None = None
     url: str = ""
     headers: Mapping[str, str] = attrs.field(factory=dict, repr=False)
     is_enabled: bool = True
@@ -49,7 +52,8 @@ def normalise(name: str, entry: Any, bare_url: Literal["http", "sse"] = "http") 
     argv = _argv(entry)
     if not address and not argv:
         return None
-    env = {} if address else _strings(_first(entry, ENVIRONMENTS))
+    env = {} if address else _environment(entry)
+    cwd = entry.get("cwd")
     headers = _headers(entry) if address else {}
     server = FoundServer(
         name=name,
@@ -57,12 +61,15 @@ def normalise(name: str, entry: Any, bare_url: Literal["http", "sse"] = "http") 
         command="" if address else argv[0],
         args=() if address else tuple(argv[1:]),
         env=env,
+        cwd=cwd if isinstance(cwd, str) and cwd and not address else None,
         url=entry[address] if address else "",
         headers=headers,
         is_enabled=entry.get("disabled") is not True and entry.get("enabled") is not False,
     )
-    texts = [server.url, server.command, *server.args, *env.values(), *headers.values()]
+    texts = [server.url, server.command, *server.args, server.cwd or "", *env.values(), *headers.values()]
     found = {match for text in texts for match in PLACEHOLDER.findall(text)}
+    if isinstance(entry.get("envFile"), str) and not address:
+        found.add("envFile")
     return attrs.evolve(server, placeholders=tuple(sorted(found)))
 
 
@@ -97,6 +104,16 @@ def _argv(entry: Mapping[str, Any]) -> list[str]:
     return [command, *(str(part) for part in args)] if isinstance(args, list) else [command]
 
 
+def _environment(entry: Mapping[str, Any]) -> dict[str, str]:
+    found = _strings(_first(entry, ENVIRONMENTS))
+    for key in NAMED_ENVIRONMENTS:
+        names = entry.get(key)
+        for name in names if isinstance(names, list) else ():
+            if isinstance(name, str):
+                found.setdefault(name, f"${{{name}}}")
+    return found
+
+
 def _headers(entry: Mapping[str, Any]) -> dict[str, str]:
     found: dict[str, str] = {}
     for path in HEADERS:
@@ -104,6 +121,8 @@ def _headers(entry: Mapping[str, Any]) -> dict[str, str]:
         for key in path:
             held = held.get(key) if isinstance(held, Mapping) else None
         found.update(_strings(held))
+    for header, name in _strings(entry.get("env_http_headers")).items():
+        found[header] = f"${{{name}}}"
     variable = entry.get("bearer_token_env_var")
     if isinstance(variable, str):
         found["Authorization"] = f"Bearer ${{{variable}}}"

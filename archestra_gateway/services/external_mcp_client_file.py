@@ -118,7 +118,9 @@ class ClientFiles:
         config: StdioConfig | HttpConfig
         try:
             if found.transport == "stdio":
-                config = StdioConfig(command=found.command, args=list(found.args), env=dict(found.env))
+                config = StdioConfig(
+                    command=found.command, args=list(found.args), env=dict(found.env), cwd=found.cwd
+                )
             else:
                 config = HttpConfig(transport="http", url=found.url, headers=dict(found.headers))
             created = await self._servers.create(

@@ -52,6 +52,27 @@ BY_ID = {client.id: client for client in CLIENTS}
             ),
         ),
         (
+            "codex-cli",
+            '[mcp_servers.x]\ncommand = "a"\ncwd = "/srv"\nenv = {K = "v"}\nenv_vars = ["HERE", "K"]',
+            FoundServer(
+                "x", "stdio", "a", (), {"K": "v", "HERE": "${HERE}"}, cwd="/srv", placeholders=("${HERE}",)
+            ),
+        ),
+        (
+            "codex-cli",
+            '[mcp_servers.x]\nurl = "https://a"\nenv_http_headers = {A = "B"}',
+            FoundServer("x", "http", url="https://a", headers={"A": "${B}"}, placeholders=("${B}",)),
+        ),
+        (
+            "vscode",
+            '{"servers": {"x": {"command": "a", "cwd": "${workspaceFolder}", "envFile": "/x/.env"}}}',
+            FoundServer(
+                *("x", "stdio", "a"),
+                cwd="${workspaceFolder}",
+                placeholders=("${workspaceFolder}", "envFile"),
+            ),
+        ),
+        (
             "gemini-cli",
             '{"mcpServers": {"x": {"url": "https://a"}}}',
             FoundServer("x", "sse", url="https://a"),

@@ -104,6 +104,19 @@ def test_the_file_follows_the_daemon_to_another_port(start, run, cursor) -> None
     assert cursor.read_text() == OLD
 
 
+def test_a_program_gets_what_the_command_line_says(start, run, cursor) -> None:
+    daemon = start()
+    cursor.write_text("{}")
+    run("clients", "connect", "cursor", "--server", "filesystem-server", "--tool", "*__read_file")
+    entry = json.loads(cursor.read_text())["mcpServers"]["archestra"]
+    listing = {"jsonrpc": "2.0", "id": 1, "method": "tools/list"}
+
+    with daemon.request("/mcp", listing, **entry["headers"]) as answer:
+        tools = [tool["name"] for tool in json.loads(answer.read())["result"]["tools"]]
+
+    assert [name for name in tools if "__" in name] == ["filesystem-server__read_file"]
+
+
 def test_drift_outlives_a_restart_and_is_repaired_on_request(start, run, cursor) -> None:
     port = start().port
     run("clients", "connect", "cursor")

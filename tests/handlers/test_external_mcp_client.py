@@ -310,6 +310,8 @@ async def test_servers_are_brought_in_and_replaced_by_the_gateway(client: Client
     assert result["client"]["is_connected"]
     assert server["server_config"]["command"] == "other-server"
     assert server["server_config"]["env"] == {"KEY": "********"}
+    confined = server["permissions"]
+    assert (confined["sandbox"], confined["hosts"], confined["read_write"]) == ("on", [], [])
     assert servers_in(cursor) == {"archestra": MCP}
     assert "// mine" in cursor.read_text()
 
