@@ -217,7 +217,23 @@ def test_a_log_out_reaches_the_provider(start, provider) -> None:
     assert call(daemon) == "UPSTREAM_AUTHORIZATION_NEEDED"
 
 
-@pytest.mark.parametrize("step", ["installed", "begun", "consented", "exchanging", "finished", "used"])
+STEPS = {
+    "installed": False,
+    "begun": False,
+    "consented": False,
+    "exchanging": False,
+    "exchanged": False,
+    "finished": True,
+    "used": True,
+    "refreshing": True,
+    "refreshed": False,
+    "logging out": False,
+}
+"""Whether the login is there after a kill in this step. A refresh token that was used up before anybody heard
+of the new one is lost: the provider takes its second use for a theft."""
+
+
+@pytest.mark.parametrize("step", STEPS)
 def test_a_kill_in_any_step_leaves_something_to_go_on_with(start, provider, step) -> None:
     daemon = start()
     install(daemon, provider)
@@ -228,7 +244,7 @@ def test_a_kill_in_any_step_leaves_something_to_go_on_with(start, provider, step
     again = start(port=daemon.port)
 
     _, server = ask(again, "GET", "/api/mcp_server/remote")
-    if step in ("finished", "used"):
+    if STEPS[step]:
         assert call(again) == "42"
     else:
         assert server["status"]["state"] == "stopped"
@@ -247,21 +263,31 @@ def through(step: str, daemon: Any, provider: Provider) -> None:
     back = Browser().consent(url)
     if step == "consented":
         return
-    if step == "exchanging":
-        provider.test("hold?seconds=2")
-        threading.Thread(target=without_answer, args=(daemon, back)).start()
-        assert provider.process.stdout is not None
-        assert provider.process.stdout.readline() == "held\n"
-        provider.test("hold?seconds=0")
+    if step.startswith("exchang"):
+        between(provider, "hold" if step == "exchanging" else "withhold", come_back, daemon, back)
         return
     assert come_back(daemon, back)[0] == 200
-    if step == "used":
+    if step != "finished":
         assert call(daemon) == "42"
+    if step.startswith("refresh"):
+        time.sleep(LIFETIME + 0.5)
+        between(provider, "hold" if step == "refreshing" else "withhold", call, daemon)
+    if step == "logging out":
+        between(provider, "hold", ask, daemon, "POST", "/api/mcp_server/remote/log_out")
 
 
-def without_answer(daemon: Any, url: str) -> None:
-    with contextlib.suppress(OSError, HTTPException):
-        come_back(daemon, url)
+def between(provider: Provider, kind: str, work: Callable[..., Any], *arguments: Any) -> None:
+    """Returns while a token endpoint has not answered what `work` asked it."""
+
+    def try_it() -> None:
+        with contextlib.suppress(OSError, HTTPException):
+            work(*arguments)
+
+    provider.test(f"{kind}?seconds=2")
+    threading.Thread(target=try_it).start()
+    assert provider.process.stdout is not None
+    assert "held\n" in iter(provider.process.stdout.readline, "")
+    provider.test(f"{kind}?seconds=0")
 
 
 def test_no_secret_is_found_anywhere_after_a_long_mixed_run(start, provider, environment, tmp_path) -> None:

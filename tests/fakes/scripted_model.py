@@ -56,6 +56,7 @@ def script(model: str, asked: dict[str, Any]) -> Step:
         "crash-tool": lambda: after_tool(asked, call("fake__crash")),
         "unknown-tool": lambda: after_tool(asked, call("fake__nothing")),
         "short-name": lambda: after_tool(asked, call("echo", text="short")),
+        "reads-remote": lambda: after_tool(asked, call("remote__read")),
         "client-tool": lambda: after_tool(asked, call("ask_user", question="Why?")),
         "writes-json": lambda: (
             after_tool(asked)

@@ -1,6 +1,7 @@
 // A real authorization server: node authorization_server.mjs RESOURCE ACCESS_TOKEN_SECONDS
 // Dynamic registration, PKCE, resource indicators, revocation. Prints its issuer. `/test/…` is for the tests:
-// token?value= (what a token is worth, as introspection would say), issued, revoke, hold?seconds=.
+// token?value= (what a token is worth, as introspection would say), issued, revoke, hold?seconds= and
+// withhold?seconds=, which do what the token endpoints were asked for later, or at once and answer later.
 import { createServer } from 'node:http';
 import { Provider } from 'oidc-provider';
 
@@ -33,6 +34,7 @@ const provider = new Provider(issuer, {
 const issued = [];
 const grants = new Set();
 let holding = 0;
+let withholding = 0;
 for (const kind of ['access_token', 'refresh_token']) {
   provider.on(`${kind}.saved`, (token) => {
     issued.push(token.jti);
@@ -57,6 +59,9 @@ async function answer(url) {
     case '/test/hold':
       holding = Number(url.searchParams.get('seconds'));
       return {};
+    case '/test/withhold':
+      withholding = Number(url.searchParams.get('seconds'));
+      return {};
   }
 }
 
@@ -68,9 +73,18 @@ server.on('request', async (request, response) => {
     response.end(JSON.stringify(await answer(url)));
     return;
   }
-  if (url.pathname === '/token' && holding) {
+  if (url.pathname.startsWith('/token') && holding) {
     process.stdout.write('held\n');
     await new Promise((resolve) => setTimeout(resolve, holding * 1000));
+  }
+  if (url.pathname.startsWith('/token') && withholding) {
+    const end = response.end.bind(response);
+    const delay = withholding * 1000;
+    response.end = (...said) => {
+      process.stdout.write('held\n');
+      setTimeout(() => end(...said), delay);
+      return response;
+    };
   }
   handle(request, response);
 });

@@ -13,7 +13,7 @@ import pytest
 from aiohttp import web
 
 from archestra_gateway import keys
-from archestra_gateway.config import OAuthConfig
+from archestra_gateway.config import AgentConfig, LlmConfig, OAuthConfig, OllamaConfig
 
 
 async def until(happened: Callable[[], Any]) -> None:
@@ -414,6 +414,27 @@ async def test_mcp_for_all_servers_uses_the_login_and_says_when_it_is_over(perso
 
     assert "did read" in during
     assert "start_oauth" in after
+
+
+async def test_the_agent_uses_the_login_and_says_when_it_is_over(
+    config, world, person_at, gateway, model_url
+) -> None:
+    agent, ollama = AgentConfig(titles=False, approval="never"), OllamaConfig(url=model_url)
+    message = {"id": "u1", "role": "user", "parts": [{"type": "text", "text": "Read it"}]}
+    chat = {"model": "reads-remote", "trigger": "submit-message", "messages": [message]}
+    async with gateway(attrs.evolve(config, agent=agent, llm=LlmConfig(ollama=ollama))) as client:
+        person = person_at(client)
+        await person.install()
+        await person.log_in()
+
+        during = await (await client.post("/api/agent/chat", json={"id": "c1", **chat})).text()
+        world.access.clear()
+        world.refresh.clear()
+        after = await (await client.post("/api/agent/chat", json={"id": "c2", **chat})).text()
+
+    assert "did read" in during
+    assert "needs a login" in after
+    assert '"finish"' in after
 
 
 async def test_a_published_description_takes_the_place_of_a_registration(
