@@ -11,6 +11,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from pathlib import Path
 from typing import Any
 
+import aiohttp
 import attrs
 import pytest
 from aiohttp import web
@@ -148,3 +149,50 @@ def registry(registry_process: str) -> FakeRegistry:
     fake = FakeRegistry(registry_process)
     fake.ask("reset", {})
     return fake
+
+
+@attrs.frozen
+class Far:
+    """The fake remote server, as a process on a port."""
+
+    url: str
+    process: "subprocess.Popen[str]"
+
+    async def do(self, name: str, **arguments: Any) -> None:
+        async with (
+            aiohttp.ClientSession() as http,
+            http.post(f"{self.url}/do", json={"name": name, **arguments}) as answer,
+        ):
+            assert answer.status == 200, await answer.text()
+
+    async def heard(self, method: str = "") -> list[Any]:
+        """What it was asked, in order; of one HTTP or MCP method, if one is named."""
+        async with aiohttp.ClientSession() as http, http.get(f"{self.url}/heard") as answer:
+            heard = await answer.json()
+        return [
+            each for each in heard if method in ("", each["method"], (each["message"] or {}).get("method"))
+        ]
+
+    async def until(self, method: str, count: int = 1) -> list[Any]:
+        async with asyncio.timeout(10):
+            while len(heard := await self.heard(method)) < count:
+                await asyncio.sleep(0.02)
+        return heard
+
+
+@pytest.fixture
+def start_far() -> Iterator[Callable[..., Far]]:
+    """far = start_far("--no-stream")"""
+    processes: list[subprocess.Popen[str]] = []
+
+    def start(*flags: str) -> Far:
+        program = Path(__file__).parent / "fakes" / "remote_mcp_server.py"
+        process = subprocess.Popen([sys.executable, str(program), *flags], stdout=subprocess.PIPE, text=True)
+        processes.append(process)
+        assert process.stdout is not None
+        return Far(f"http://127.0.0.1:{process.stdout.readline().strip()}", process)
+
+    yield start
+    for process in processes:
+        process.kill()
+        process.communicate()

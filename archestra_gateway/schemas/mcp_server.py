@@ -78,9 +78,12 @@ class StdioConfig:
 
 @attrs.frozen(kw_only=True)
 class HttpConfig:
-    """A server somewhere else, over streamable HTTP."""
+    """A server somewhere else: over streamable HTTP, or over the transport of 2024-11-05 ("sse").
 
-    transport: Literal["http"]
+    With "http" a server that speaks only the older one is found out.
+    """
+
+    transport: Literal["http", "sse"]
     url: str = attrs.field(validator=_is_url)
     headers: dict[str, str] = attrs.field(factory=dict, validator=_are_headers, repr=False)
     oauth: OAuthClient | None = None
@@ -108,15 +111,20 @@ class UpdateMcpServer:
 
 @attrs.frozen(kw_only=True)
 class McpServerStatus:
-    """`sandbox` says which confinement was really applied; `tool_count` is known after the first start.
+    """`since` is when `state` became what it is; `next_try_at` is when a server that is away is asked again.
 
-    `held_tools` are new or changed ones that nobody accepted yet: `/tools/changes` shows them.
+    `sandbox` says which confinement was really applied, `transport` what was found to be spoken; `tool_count`
+    is known after the first start. `held_tools` are new or changed ones that nobody accepted yet:
+    `/tools/changes` shows them.
     """
 
     state: State
+    since: str
     pid: int | None
     restarts: int
     last_error: str | None
+    next_try_at: str | None
+    transport: Literal["stdio", "http", "sse"] | None
     protocol_version: str | None
     tool_count: int | None
     held_tools: int

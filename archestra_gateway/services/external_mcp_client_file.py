@@ -122,6 +122,7 @@ class ClientFiles:
                     command=found.command, args=list(found.args), env=dict(found.env), cwd=found.cwd
                 )
             else:
+                # Some clients take "sse" for granted; which transport it is, the first call finds out.
                 config = HttpConfig(transport="http", url=found.url, headers=dict(found.headers))
             created = await self._servers.create(
                 CreateMcpServer(
@@ -141,8 +142,6 @@ class ClientFiles:
     def _problem(self, job: Job, found: FoundServer) -> str | None:
         if self._is_gateway(job, found):
             return "This is the gateway itself"
-        if found.transport == "sse":
-            return "It speaks the old SSE transport, which the gateway does not connect to"
         if found.placeholders:
             return (
                 f"{', '.join(found.placeholders)} is filled in by the client: add the server with the value"

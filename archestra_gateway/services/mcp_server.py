@@ -278,7 +278,7 @@ def _row(
 
 
 def _config(stored: dict[str, Any]) -> ServerConfig:
-    if stored["transport"] != "http":
+    if stored["transport"] == "stdio":
         return StdioConfig(**stored)
     oauth = stored.get("oauth")
     return HttpConfig(**{**stored, "oauth": OAuthClient(**oauth) if oauth else None})

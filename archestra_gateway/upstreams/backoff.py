@@ -1,4 +1,6 @@
-"""When a server that keeps dying may be started again. Pure."""
+"""When a server that keeps dying may be started again, and one that is away is asked again. Pure."""
+
+import random
 
 import attrs
 
@@ -6,6 +8,8 @@ PATIENCE = 5
 FIRST_PAUSE = 0.5
 LONGEST_PAUSE = 30.0
 CRASH_LOOP_PAUSE = 60.0
+LONGEST_ASKED = 600.0
+"""Seconds that a server may ask for before it is asked again."""
 
 
 @attrs.define
@@ -34,3 +38,23 @@ class Backoff:
         if self.deaths >= PATIENCE:
             return CRASH_LOOP_PAUSE
         return 0.0 if self.deaths < 2 else min(FIRST_PAUSE * 2 ** (self.deaths - 2), LONGEST_PAUSE)
+
+
+@attrs.define
+class Pauses:
+    """Between tries to reach a remote server: longer and longer, and not all at one time."""
+
+    tries: int = 0
+
+    def next(self, least: float | None = None) -> float:
+        """Seconds; at least those that the server asks for, within reason."""
+        longest = min(FIRST_PAUSE * 2 ** min(self.tries, 30), LONGEST_PAUSE)
+        self.tries += 1
+        return max(random.uniform(longest / 2, longest), min(least or 0.0, LONGEST_ASKED))  # noqa: S311
+
+    def reset(self) -> None:
+        self.tries = 0
+
+    def be_patient(self) -> None:
+        """It will not work before somebody has done something."""
+        self.tries = 30

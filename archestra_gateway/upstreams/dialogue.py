@@ -24,7 +24,8 @@ class Call:
     """One request on its way; `listener` hears its progress, `is_own` marks a question of the gateway's.
 
     `was_asked` gets what a server asks in the middle, where nobody can answer. `headers` are for HTTP.
-    `is_endless`: it waits as long as it takes. `is_cut`: to leave its stream is cancel enough.
+    `is_endless`: it waits as long as it takes. `is_cut`: to leave its stream is cancel enough. One that is no
+    use of the server (`is_use`) does not keep it from being idle.
     """
 
     message: Message
@@ -34,11 +35,16 @@ class Call:
     headers: Mapping[str, str] = attrs.field(factory=dict)
     is_endless: bool = False
     is_cut: bool = False
+    is_use: bool = True
     number: int = 0
     token: Raw | None = None
     ends_at: float = 0.0
     patience: asyncio.Timeout | None = None
     answer: asyncio.Future[Message] | None = None
+
+    @property
+    def is_answered(self) -> bool:
+        return self.answer is not None and self.answer.done()
 
     def tell(self, message: Message) -> bool:
         """Whether who called can hear what comes before the answer."""
@@ -139,7 +145,8 @@ class Dialogue:
         finally:
             if self._calls.pop(call.number, None) is not None:
                 self._endless -= call.is_endless
-            self.touch()
+            if call.is_use:
+                self.touch()
         answer["id"] = call.message.get("id", jsonrpc.NULL)
         return answer
 
@@ -168,6 +175,10 @@ class Dialogue:
     def end(self, error: GatewayError) -> None:
         """Nothing more will come: everybody who waits, and whoever asks later, gets `error`."""
         self._end = error
+        self.drop(error)
+
+    def drop(self, error: GatewayError) -> None:
+        """Everybody who waits now gets `error`."""
         for call in list(self._calls.values()):
             call.fail(error)
 

@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 import logging
+import socket
 import time
 from collections.abc import AsyncIterator, Callable, Coroutine, Mapping
 from pathlib import Path
@@ -22,6 +23,15 @@ from archestra_gateway.upstreams.watchdog import Watchdog
 log = logging.getLogger(__name__)
 
 LONGEST_ROUND = 30.0
+KEPT_OPEN = 4.0
+"""Seconds that a connection waits for the next request: less than servers wait before they close it."""
+
+KEEP_ALIVE = (
+    (socket.SOL_SOCKET, "SO_KEEPALIVE", 1),
+    (socket.IPPROTO_TCP, "TCP_KEEPIDLE", 30),
+    (socket.IPPROTO_TCP, "TCP_KEEPINTVL", 10),
+    (socket.IPPROTO_TCP, "TCP_KEEPCNT", 3),
+)
 
 
 @attrs.define(eq=False)
@@ -178,7 +188,7 @@ async def open_pool(
     limits: McpConfig, environment: Mapping[str, str], clean: Callable[[str], str], sandbox: Sandbox
 ) -> AsyncIterator[Pool]:
     timeout = aiohttp.ClientTimeout(total=None, sock_connect=limits.start_timeout)
-    connector = aiohttp.TCPConnector(limit=0)
+    connector = aiohttp.TCPConnector(limit=0, keepalive_timeout=KEPT_OPEN, socket_factory=_lasting_socket)
     async with aiohttp.ClientSession(
         timeout=timeout, connector=connector, cookie_jar=aiohttp.DummyCookieJar()
     ) as http:
@@ -192,3 +202,13 @@ async def open_pool(
             with contextlib.suppress(asyncio.CancelledError):
                 await sweeper
             await pool.close()
+
+
+def _lasting_socket(address: aiohttp.AddrInfoType) -> socket.socket:
+    """One that finds out within about a minute that the other side is gone without a word."""
+    family, kind, protocol, *_ = address
+    made = socket.socket(family, kind, protocol)
+    for level, name, value in KEEP_ALIVE:
+        if hasattr(socket, name):  # not every system has all of them
+            made.setsockopt(level, getattr(socket, name), value)
+    return made

@@ -5,10 +5,11 @@ import contextlib
 import time
 from collections.abc import Awaitable, Callable, Coroutine, Mapping, Sequence
 from functools import partial
-from typing import Any
+from typing import Any, Literal
 
 from msgspec import Raw
 
+from archestra_gateway import timestamp
 from archestra_gateway.errors import (
     AuthorizationNeeded,
     GatewayError,
@@ -27,10 +28,12 @@ from archestra_gateway.schemas.permissions import Permissions
 from archestra_gateway.upstreams.backoff import Backoff
 from archestra_gateway.upstreams.dialogue import Audience, Call, Dialogue, Listener
 from archestra_gateway.upstreams.era import Era
-from archestra_gateway.upstreams.http import Remote
+from archestra_gateway.upstreams.health import Health
+from archestra_gateway.upstreams.http_requests import Requests
 from archestra_gateway.upstreams.modern import Modern
 from archestra_gateway.upstreams.pins import Pins, abilities
 from archestra_gateway.upstreams.pool import Lease, Pool
+from archestra_gateway.upstreams.remote import Remote, Spoken
 from archestra_gateway.upstreams.stderr import Stderr
 from archestra_gateway.upstreams.stdio import Child
 from archestra_gateway.upstreams.tool_gate import ToolGate
@@ -76,7 +79,9 @@ class Server:
         self._counting: asyncio.Task[None] | None = None
         self._backoff = Backoff()
         self._starts = 0
-        self._last_error: GatewayError | None = None
+        self._health = Health(self._note_state)
+        self._spoken: Spoken | None = None
+        self._shown: tuple[State, float] = "stopped", time.time()
         self._could_start = True
         self.is_learning = False
         self._version: str | None = None
@@ -135,6 +140,7 @@ class Server:
         if running:
             await asyncio.wait(running)
         await self._pool.end(self._pool.of(self.name))
+        self._note_state()
 
     async def change(self, config: ServerConfig, permissions: Permissions, *, is_enabled: bool) -> None:
         """What runs is ended; what ran is started again, unless it is to be stopped."""
@@ -145,9 +151,10 @@ class Server:
             await self.pins.accept([*self.pins.held, *self.pins.gone])
         await self.stop()
         self._backoff.succeeded()
-        self._last_error = None
+        self._spoken = None
         self._could_start = True
         self.era, self._parameters = Era(), None
+        self._health.worked()
         if was_running and is_enabled:
             with contextlib.suppress(GatewayError):  # the status shows it
                 await self.shared()
@@ -186,13 +193,18 @@ class Server:
 
     def status(self) -> McpServerStatus:
         mine = [lease.upstream for lease in self._pool.of(self.name)]
-        authorization = self.authorization.shown()
+        self._note_state()
+        state, since = self._shown
+        next_try = self._health.next_try
         return McpServerStatus(
-            state=self._state(authorization, is_running=bool(mine)),
-            authorization=authorization,
+            state=state,
+            since=timestamp.from_seconds(since),
+            authorization=self.authorization.shown(),
             pid=next((upstream.pid for upstream in mine if upstream.pid), None),
             restarts=max(0, self._starts - 1),
-            last_error=self._last_error.message if self._last_error else None,
+            last_error=self._health.error.message if self._health.error else None,
+            next_try_at=None if next_try is None else timestamp.from_seconds(next_try),
+            transport=self._transport(),
             protocol_version=self._version,
             tool_count=self.pins.count,
             held_tools=len(self.pins.held),
@@ -200,18 +212,24 @@ class Server:
             sandbox=mine[0].sandbox if mine else None,
         )
 
-    def _state(self, authorization: Authorization | None, *, is_running: bool) -> State:
+    def _note_state(self) -> None:
+        state = self._state(self.authorization.shown())
+        if state != self._shown[0]:
+            self._shown = state, time.time()
+
+    def _state(self, authorization: Authorization | None) -> State:
         if authorization is not None and authorization.state == "needed":
             return "needs_authorization"
-        if is_running:
-            return "running"
+        if self._pool.of(self.name):
+            is_away = isinstance(self.config, HttpConfig) and self._health.error is not None
+            return "error" if is_away else "running"
         if self._starting is not None:
             return "starting"
         if self._backoff.is_crash_loop(time.monotonic()):
             return "crash_loop"
         if authorization is not None and authorization.state == "authorizing":
             return "authorizing"
-        if isinstance(self._last_error, AuthorizationNeeded) and authorization is None:
+        if isinstance(self._health.error, AuthorizationNeeded) and authorization is None:
             return "needs_authorization"
         return "stopped" if self._could_start else "error"
 
@@ -254,8 +272,9 @@ class Server:
                 self._pool.leases.append(lease)
         except GatewayError as error:
             raise self._failed(error) from error.__cause__
-        self._last_error = None
         self._could_start = True
+        self._health.worked()
+        self._note_state()
         version = mcp.member(answer.get("result"), "protocolVersion")
         spoken = modern.VERSION if isinstance(upstream, Modern) else version
         self._version = spoken if isinstance(spoken, str) else None
@@ -267,7 +286,7 @@ class Server:
         upstream.dialogue.on_message = listen(upstream.dialogue)
         try:
             async with asyncio.timeout(seconds):
-                return await self.era.open(upstream, call, self.name, self.repeated)
+                opened = await self.era.open(upstream, call, self.name, self.repeated)
         except (TimeoutError, UpstreamTimeout) as error:
             self._backoff.died(time.monotonic())
             await upstream.stop()
@@ -279,11 +298,17 @@ class Server:
         except BaseException:
             await asyncio.shield(upstream.stop())
             raise
+        if isinstance(upstream, Remote):
+            self._spoken = upstream.spoken
+        return opened
 
     async def _connect(self) -> Upstream:
         pool, config = self._pool, await self.prepare(self.config)
         if isinstance(config, HttpConfig):
-            return Remote(self.name, config, pool.limits, pool.http, self.authorization)
+            requests = Requests(
+                self.name, config, pool.limits.max_message, pool.http, self.authorization, self._health
+            )
+            return Remote(pool.limits, requests, self._spoken, partial(self._tell_watchers, None))
         wish = Wish(self.name, config, self.permissions, self.is_learning)
         path = await pool.path_for(config.command)
         launch = await pool.sandbox.launch(wish, path, pool.environment, self.denials)
@@ -295,7 +320,7 @@ class Server:
     async def _wait_for_turn(self) -> None:
         now = time.monotonic()
         if self._backoff.is_crash_loop(now):
-            last = self._last_error.message if self._last_error else ""
+            last = self._health.error.message if self._health.error else ""
             raise UpstreamUnavailable(
                 f"The MCP server {self.name} died {self._backoff.deaths} times in a row and is left alone "
                 f"for now: look at its logs, repair it and start it. {last}".rstrip(),
@@ -315,14 +340,14 @@ class Server:
             self._backoff.succeeded()
         else:
             self._backoff.died(now)
-        self._last_error = error
         self.stderr.note(error.message)
         self._pool.died(child)
+        self._health.failed(error)
 
     def _failed(self, error: GatewayError) -> GatewayError:
-        if not self._backoff.is_crash_loop(time.monotonic()):
-            self._last_error = error
         self._could_start = False
+        if not self._backoff.is_crash_loop(time.monotonic()):
+            self._health.failed(error)
         return error
 
     def _refuse_when_stopped(self) -> None:
@@ -338,6 +363,12 @@ class Server:
 
     def _forget_shared(self) -> None:
         self._shared = None
+        self._note_state()
+
+    def _transport(self) -> Literal["stdio", "http", "sse"] | None:
+        if not isinstance(self.config, HttpConfig):
+            return "stdio"
+        return self._spoken or ("sse" if self.config.transport == "sse" else None)
 
     def _hear_shared(self, dialogue: Dialogue) -> Audience:
         """Nobody stands behind the shared upstream who could answer what a server asks."""

@@ -320,7 +320,7 @@ async def test_what_can_not_be_brought_in_says_why(client: Client, cursor: Path)
     await connect(client, "cursor")
     text = cursor.read_text().replace(
         '"other": {',
-        '"old": {"type": "sse", "url": "https://a"}, "asks": {"command": "${input:key}"}, "other": {',
+        '"old": {"type": "sse", "url": "https://a/sse"}, "asks": {"command": "${input:key}"}, "other": {',
     )
     cursor.write_text(text)
 
@@ -331,7 +331,7 @@ async def test_what_can_not_be_brought_in_says_why(client: Client, cursor: Path)
 
     problems = [each["problem"] for each in (await answer.json())["servers"]]
     assert problems == [
-        "It speaks the old SSE transport, which the gateway does not connect to",
+        None,
         "${input:key} is filled in by the client: add the server with the value",
         "This is the gateway itself",
         None,
@@ -339,6 +339,8 @@ async def test_what_can_not_be_brought_in_says_why(client: Client, cursor: Path)
     assert "already" in (await again.json())["servers"][0]["problem"]
     assert missing.status == 404
     assert cursor.read_text() == text
+    old = await (await client.get("/api/mcp_server/old")).json()
+    assert (old["server_config"]["transport"], old["server_config"]["url"]) == ("http", "https://a/sse")
 
 
 class TestClaudeCode:

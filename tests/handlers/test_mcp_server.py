@@ -43,9 +43,12 @@ async def test_a_server_is_created_and_shown(client: TestClient, install: Any, f
     assert created["enabled"] is True
     assert created["status"] == {
         "state": "stopped",
+        "since": created["status"]["since"],
         "pid": None,
         "restarts": 0,
         "last_error": None,
+        "next_try_at": None,
+        "transport": "stdio",
         "protocol_version": None,
         "tool_count": None,
         "held_tools": 0,

@@ -31,6 +31,8 @@ class Far:
         self.heard.append((request.method, dict(request.headers), message))
         if request.method == "DELETE":
             return web.Response(status=200)
+        if request.method == "GET":
+            return web.Response(status=405)
         if message["method"] == "initialize":
             session = f"session-{len(self.heard)}"
             self.sessions.add(session)
@@ -71,7 +73,9 @@ async def test_a_call_is_answered_within_a_session(remote: Server, far: Far, cal
 
     assert (first["id"], first["result"]["echo"]["arguments"]) == (1, {"text": "hi"})
     assert far.methods().count("initialize") == 1
-    headers = next(headers for _, headers, message in far.heard if message["method"] == "tools/call")
+    headers = next(
+        headers for _, headers, message in far.heard if message and message["method"] == "tools/call"
+    )
     assert headers["Mcp-Session-Id"] == "session-1"
     assert headers["MCP-Protocol-Version"] == "2025-06-18"
     assert headers["X-Own"] == "1"
