@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncIterator, Mapping
-from contextlib import asynccontextmanager
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from functools import cache
 from pathlib import Path
 
@@ -13,9 +13,13 @@ from archestra_gateway.client_configs.backups import Backups
 from archestra_gateway.client_configs.machine import this_machine
 from archestra_gateway.config import Config
 from archestra_gateway.log import Redactor
+from archestra_gateway.packages.installer import PackageInstaller
+from archestra_gateway.packages.step import Workshop
+from archestra_gateway.packages.tools import Tools
 from archestra_gateway.providers.embedded import DEMONSTRATION, EMBEDDED
 from archestra_gateway.sandbox.confine import Sandbox
 from archestra_gateway.sandbox.grants import Place
+from archestra_gateway.schemas.permissions import Endpoint
 from archestra_gateway.services.agent import open_agent
 from archestra_gateway.services.agent_model import Models
 from archestra_gateway.services.agent_tool import Toolbox
@@ -30,6 +34,7 @@ from archestra_gateway.services.external_mcp_client import ExternalMcpClients
 from archestra_gateway.services.external_mcp_client_file import ClientFiles
 from archestra_gateway.services.external_mcp_client_known import KnownClients
 from archestra_gateway.services.external_mcp_client_target import Gateway, bridge_program
+from archestra_gateway.services.install import Installs, open_installs
 from archestra_gateway.services.llm import Llm
 from archestra_gateway.services.llm_provider import OLLAMA, LlmProviders
 from archestra_gateway.services.mcp_catalogue import open_catalogue
@@ -43,6 +48,7 @@ from archestra_gateway.services.mcp_proxy import open_mcp_proxy
 from archestra_gateway.services.mcp_request_log import RequestLog
 from archestra_gateway.services.mcp_rounds import Rounds, open_rounds
 from archestra_gateway.services.mcp_server import McpServers
+from archestra_gateway.services.mcp_server_install import McpServerInstalls
 from archestra_gateway.services.mcp_server_tools import McpServerTools
 from archestra_gateway.services.mcp_tool_pin import ToolPins
 from archestra_gateway.services.oauth import open_oauth
@@ -56,7 +62,7 @@ from archestra_gateway.store.database import open_database
 from archestra_gateway.upstreams.embedded import Embedded
 from archestra_gateway.upstreams.http_client import HttpClient
 from archestra_gateway.upstreams.ollama import Ollama
-from archestra_gateway.upstreams.pool import open_pool
+from archestra_gateway.upstreams.pool import Pool, open_pool
 from archestra_gateway.web import cors, envelope, guard, route
 from archestra_gateway.web.decision import needs_token
 
@@ -166,17 +172,35 @@ async def _mcp(app: web.Application) -> AsyncIterator[None]:
         pool.authorize = app[keys.OAUTH].account
         app[keys.STATUS].sections["sandbox"] = sandbox.describe
         files = config.server.data_dir / "files"
-        servers = app[keys.MCP_SERVERS] = await McpServers.load(
-            app[keys.DATABASE], app[keys.VAULT], app[keys.SECRETS], redactor, pool, files
-        )
-        pins = app[keys.TOOL_PINS] = await ToolPins.load(app[keys.DATABASE], servers, app[keys.EVENTS])
-        app[keys.STATUS].sections["tools"] = pins.counts
-        await app[keys.OAUTH].load([server.name for server in servers.list_all()])
-        async with (
-            open_rounds() as app[ROUNDS],
-            open_mcp_proxy(servers, app[keys.KNOWN_CLIENTS], app[ROUNDS]) as app[keys.MCP_PROXY],
-        ):
-            yield
+        async with _installs(app, pool) as installs:
+            servers = app[keys.MCP_SERVERS] = await McpServers.load(
+                app[keys.DATABASE], app[keys.VAULT], app[keys.SECRETS], redactor, pool, installs, files
+            )
+            pins = app[keys.TOOL_PINS] = await ToolPins.load(app[keys.DATABASE], servers, app[keys.EVENTS])
+            app[keys.STATUS].sections["tools"] = pins.counts
+            app[keys.MCP_SERVER_INSTALLS] = McpServerInstalls(servers, installs, pool)
+            await app[keys.OAUTH].load([server.name for server in servers.list_all()])
+            async with (
+                open_rounds() as app[ROUNDS],
+                open_mcp_proxy(servers, app[keys.KNOWN_CLIENTS], app[ROUNDS]) as app[keys.MCP_PROXY],
+            ):
+                yield
+
+
+def _installs(app: web.Application, pool: Pool) -> AbstractAsyncContextManager[Installs]:
+    config = app[keys.CONFIG]
+    workshop = Workshop(
+        pool.sandbox,
+        pool.path,
+        pool.environment,
+        pool.watchdog,
+        frozenset(map(Endpoint.parse, config.install.hosts)),
+        config.install.timeout,
+    )
+    tools = Tools(config.server.data_dir / "tools", config.install.private_tools)
+    installer = PackageInstaller(workshop, tools)
+    patience = config.mcp.start_timeout
+    return open_installs(app[keys.DATABASE], installer, app[keys.REDACTOR], app[keys.EVENTS], patience)
 
 
 @asynccontextmanager

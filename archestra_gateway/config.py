@@ -12,6 +12,7 @@ from archestra_gateway.config_check import (
     between,
     each,
     is_absolute,
+    is_endpoint,
     is_host,
     is_ip_address,
     is_origin,
@@ -143,6 +144,19 @@ class CatalogConfig:
 
 
 @attrs.frozen
+class InstallConfig:
+    hosts: tuple[str, ...] = setting(
+        (),
+        "More hosts (host:port) that an installation may reach, such as where a registry keeps its files.",
+        each(is_endpoint),
+    )
+    private_tools: bool = setting(
+        True, "Bring uv and Node.js from PyPI into data_dir where this machine has none."
+    )
+    timeout: float = setting(900.0, "Seconds that one step of an installation may take.", SECONDS)
+
+
+@attrs.frozen
 class OllamaConfig:
     url: str = setting(
         "http://127.0.0.1:11434",
@@ -253,6 +267,7 @@ class Config:
     security: SecurityConfig = attrs.field(factory=SecurityConfig)
     mcp: McpConfig = attrs.field(factory=McpConfig)
     catalog: CatalogConfig = attrs.field(factory=CatalogConfig)
+    install: InstallConfig = attrs.field(factory=InstallConfig)
     llm: LlmConfig = attrs.field(factory=LlmConfig)
     agent: AgentConfig = attrs.field(factory=AgentConfig)
     oauth: OAuthConfig = attrs.field(factory=OAuthConfig)

@@ -12,6 +12,7 @@ import attrs
 Check = Callable[[Any, "attrs.Attribute[Any]", Any], None]
 """An attrs validator."""
 
+ENDPOINT = re.compile(r"([A-Za-z0-9]([A-Za-z0-9._-]*[A-Za-z0-9])?|\[[0-9A-Fa-f:.]+\]):[1-9][0-9]{0,4}")
 HOST = re.compile(r"[A-Za-z0-9]([A-Za-z0-9.-]*[A-Za-z0-9])?|\[[0-9A-Fa-f:.]+\]")
 
 
@@ -78,3 +79,6 @@ is_absolute = _check(lambda value: value.is_absolute(), "must be an absolute pat
 is_url = _check(_is_url, "must be a URL such as http://localhost:54587, without query or user name")
 is_origin = _check(_is_origin, "must be origins such as http://localhost:1420, without a path")
 is_host = _check(lambda value: bool(HOST.fullmatch(value)), "must be host names without scheme or port")
+is_endpoint = _check(
+    lambda value: bool(ENDPOINT.fullmatch(value)), "must be host:port, such as files.example.com:443"
+)

@@ -23,6 +23,7 @@ from archestra_gateway.services.mcp_gateway import McpGateway
 from archestra_gateway.services.mcp_proxy import McpProxy
 from archestra_gateway.services.mcp_request_log import RequestLog
 from archestra_gateway.services.mcp_server import McpServers
+from archestra_gateway.services.mcp_server_install import McpServerInstalls
 from archestra_gateway.services.mcp_server_tools import McpServerTools
 from archestra_gateway.services.mcp_tool_pin import ToolPins
 from archestra_gateway.services.oauth import OAuth
@@ -49,6 +50,7 @@ STATUS = web.AppKey("STATUS", StatusReport)
 REQUEST_LOG = web.AppKey("REQUEST_LOG", RequestLog)
 MCP_SERVERS = web.AppKey("MCP_SERVERS", McpServers)
 CATALOGUE = web.AppKey("CATALOGUE", Catalogue)
+MCP_SERVER_INSTALLS = web.AppKey("MCP_SERVER_INSTALLS", McpServerInstalls)
 MCP_PROXY = web.AppKey("MCP_PROXY", McpProxy)
 MCP_SERVER_TOOLS = web.AppKey("MCP_SERVER_TOOLS", McpServerTools)
 TOOL_PINS = web.AppKey("TOOL_PINS", ToolPins)

@@ -14,6 +14,7 @@ from archestra_gateway.handlers import (
     mcp_proxy,
     mcp_request_log,
     mcp_server,
+    mcp_server_install,
     oauth,
     secret,
     status,
@@ -71,6 +72,12 @@ from archestra_gateway.schemas.mcp_server import (
     ServerLogs,
     ServerTools,
     UpdateMcpServer,
+)
+from archestra_gateway.schemas.mcp_server_install import (
+    FollowInstall,
+    McpServerInstall,
+    UpdateInstall,
+    UpdatePreview,
 )
 from archestra_gateway.schemas.mcp_tool_pin import AcceptTools, ToolChanges
 from archestra_gateway.schemas.oauth import ClientMetadata, StartedOAuth, StartOAuth
@@ -144,6 +151,18 @@ ROUTES: tuple[Route, ...] = (
           administration=True),
     Route("GET", f"{SERVER}/logs", mcp_server.logs, "mcp_server.logs", "Read what a server wrote to stderr",
           query=FollowLogs, gives=ServerLogs),
+    Route("GET", f"{SERVER}/install", mcp_server_install.get, "mcp_server_install.get",
+          "Tell what is installed for a server, or follow what is being installed", query=FollowInstall,
+          gives=McpServerInstall),
+    Route("POST", f"{SERVER}/install", mcp_server_install.start, "mcp_server_install.start",
+          "Begin to install a server's package", gives=McpServerInstall, status=202, administration=True),
+    Route("DELETE", f"{SERVER}/install", mcp_server_install.cancel, "mcp_server_install.cancel",
+          "Cancel what is being installed", status=204, administration=True),
+    Route("POST", f"{SERVER}/install/preview", mcp_server_install.preview, "mcp_server_install.preview",
+          "Show what an update would change", gives=UpdatePreview, administration=True),
+    Route("POST", f"{SERVER}/install/update", mcp_server_install.update, "mcp_server_install.update",
+          "Begin an update; the old version stays until the new one works", takes=UpdateInstall,
+          gives=McpServerInstall, status=202, administration=True),
     #
     Route("GET", CLIENTS, external_mcp_client.list_all, "external_mcp_client.list",
           "List the MCP clients that were connected or added", gives=list[ExternalMcpClient]),

@@ -19,14 +19,25 @@ FLOORS = (
     {"web"},
     {"keys"},
     {"services"},
-    {"store", "upstreams", "sandbox", "providers", "protocol", "oauth", "agent", "catalog", "client_configs"},
+    {
+        "store",
+        "upstreams",
+        "sandbox",
+        "packages",
+        "providers",
+        "protocol",
+        "oauth",
+        "agent",
+        "catalog",
+        "client_configs",
+    },
     {"schemas", "config_sources", "settings", "config", "config_check", "log"},
     {"errors", "timestamp", "builtin", ""},
 )
 ONLY_IN = {
     "aiohttp.web": {"app", "router", "keys", "handlers", "web", "daemon"},
     "aiosqlite": {"store", "services"},
-    "asyncio.subprocess": {"upstreams", "sandbox"},
+    "asyncio.subprocess": {"upstreams", "sandbox", "packages"},
 }
 MODULES = sorted(PACKAGE.rglob("*.py"))
 

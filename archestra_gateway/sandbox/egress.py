@@ -9,7 +9,8 @@ from collections.abc import Awaitable, Callable
 from typing import Self
 
 from archestra_gateway.sandbox import egress_proxy
-from archestra_gateway.sandbox.egress_gate import Connection, Gate, RefusedError
+from archestra_gateway.sandbox.egress_forward import Connection
+from archestra_gateway.sandbox.egress_gate import Gate, RefusedError
 from archestra_gateway.sandbox.egress_names import Names, answer
 from archestra_gateway.sandbox.egress_setup import DNS, PROXY
 from archestra_gateway.schemas.permissions import Endpoint
@@ -91,8 +92,8 @@ class Egress:
             self._keep(task)
             try:
                 await accept(reader, writer)
-            except (RefusedError, OSError, EOFError, TimeoutError, ValueError):
-                reset(writer)
+            except (RefusedError, OSError, EOFError, TimeoutError, ValueError, asyncio.CancelledError):
+                reset(writer)  # only `close` cancels, and asyncio of 3.11 logs a cancelled one
             finally:
                 writer.close()
 

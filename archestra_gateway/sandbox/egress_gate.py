@@ -9,6 +9,7 @@ import time
 import attrs
 
 from archestra_gateway import timestamp
+from archestra_gateway.sandbox.egress_forward import Connection, Forward
 from archestra_gateway.schemas.permissions import Denial, Endpoint, Permissions
 
 log = logging.getLogger(__name__)
@@ -20,7 +21,6 @@ TRANSLATED = ipaddress.ip_network("64:ff9b::/96")
 """IPv4 addresses behind NAT64 (RFC 6052)."""
 
 Address = ipaddress.IPv4Address | ipaddress.IPv6Address
-Connection = tuple[asyncio.StreamReader, asyncio.StreamWriter]
 
 
 class RefusedError(Exception):
@@ -76,11 +76,17 @@ class DenialList:
 
 @attrs.frozen
 class Gate:
-    """Lets through what the permissions name; `gateway_port` is ours, which nobody may reach."""
+    """Lets through what the permissions name; `gateway_port` is ours, which nobody may reach.
+
+    Where this machine's own settings name the hosts, `trusts_names` lets them lead to private addresses, and
+    `forward` is the proxy that the machine must use.
+    """
 
     permissions: Permissions
     denials: DenialList
     gateway_port: int
+    trusts_names: bool = False
+    forward: Forward | None = None
     _endpoints: frozenset[Endpoint] = attrs.field(init=False)
 
     @_endpoints.default
@@ -92,6 +98,8 @@ class Gate:
         if not (self.permissions.whole_network or self._is_granted(endpoint)):
             raise self._refusal(endpoint, "It is not among the server's hosts", str(endpoint))
         async with asyncio.timeout(CONNECT_TIMEOUT):
+            if self.forward is not None and self.forward.is_for(endpoint.host):
+                return await self.forward.connect(endpoint)
             addresses = await resolved(endpoint)
             allowed = [address for address in addresses if self._may_dial(address, endpoint)]
             if not allowed:
@@ -106,14 +114,15 @@ class Gate:
     def _may_dial(self, address: Address, endpoint: Endpoint) -> bool:
         if endpoint.port == self.gateway_port and is_own(address):
             return False
+        if self.trusts_names and not is_never(address):
+            return True
         return is_public(address) or self._is_granted(Endpoint(str(address), endpoint.port))
 
     def _not_public(self, endpoint: Endpoint, addresses: list[Address]) -> RefusedError:
         address = addresses[0]
         if endpoint.port == self.gateway_port and is_own(address):
             return self._refusal(endpoint, "It is this gateway", None)
-        is_never = address.is_link_local or address.is_multicast or address.is_unspecified
-        grant = None if is_never else str(Endpoint(str(address), endpoint.port))
+        grant = None if is_never(address) else str(Endpoint(str(address), endpoint.port))
         return self._refusal(endpoint, f"It leads to {address}, which is not a public address", grant)
 
     def _refusal(self, endpoint: Endpoint, reason: str, grant: str | None) -> RefusedError:
@@ -140,6 +149,11 @@ def plain(address: Address) -> Address:
 
 def is_public(address: Address) -> bool:
     return address.is_global and not (address.is_multicast or address.is_reserved)
+
+
+def is_never(address: Address) -> bool:
+    """Nothing that a server could want is there."""
+    return address.is_link_local or address.is_multicast or address.is_unspecified
 
 
 def is_own(address: Address) -> bool:

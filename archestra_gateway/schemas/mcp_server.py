@@ -15,7 +15,16 @@ RESERVED = ("catalog", "import")
 VARIABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 HEADER = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
 
-State = Literal["stopped", "starting", "running", "crash_loop", "needs_authorization", "authorizing", "error"]
+State = Literal[
+    "stopped",
+    "installing",
+    "starting",
+    "running",
+    "crash_loop",
+    "needs_authorization",
+    "authorizing",
+    "error",
+]
 
 
 def is_name(instance: Any, attribute: "attrs.Attribute[str]", value: str) -> None:

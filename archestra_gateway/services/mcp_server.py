@@ -23,6 +23,7 @@ from archestra_gateway.schemas.mcp_server import (
 )
 from archestra_gateway.schemas.oauth import OAuthClient
 from archestra_gateway.schemas.permissions import Denials, Learned, Permissions
+from archestra_gateway.services.install import Installs, runs_as_it_is
 from archestra_gateway.services.mcp_server_permissions import forget_home, from_row, learned
 from archestra_gateway.services.mcp_server_secrets import masked, named_values, secrets, unmasked
 from archestra_gateway.services.mcp_server_values import keep, owner, restored, with_values, without_values
@@ -58,15 +59,24 @@ class McpServers:
     _secrets: Secrets
     _redactor: Redactor
     _pool: Pool
+    _installs: Installs
     _known: dict[str, Known] = attrs.field(factory=dict)
     _watchers: list[Callable[[], None]] = attrs.field(factory=list)
 
     @classmethod
     async def load(
-        cls, database: Database, vault: Vault, secrets: Secrets, redactor: Redactor, pool: Pool, files: Path
+        cls,
+        database: Database,
+        vault: Vault,
+        secrets: Secrets,
+        redactor: Redactor,
+        pool: Pool,
+        installs: Installs,
+        files: Path,
     ) -> Self:
         """A new database gets the built-in server, which keeps its files in `files`."""
-        servers = cls(database, vault, secrets, redactor, pool)
+        servers = cls(database, vault, secrets, redactor, pool, installs)
+        installs.switched = servers._restart_with_new_program
         async with database.read() as db:
             for row in await store.list_all(db):
                 try:
@@ -91,10 +101,17 @@ class McpServers:
         return [self._known[name] for name in sorted(self._known)]
 
     def list_all(self) -> list[McpServer]:
-        return [_shown(self._known[name]) for name in sorted(self._known)]
+        return [self._shown(self._known[name]) for name in sorted(self._known)]
 
     def get(self, name: str) -> McpServer:
-        return _shown(self._get(name))
+        return self._shown(self._get(name))
+
+    async def resolved(self, name: str) -> ServerConfig:
+        """With values in place of references."""
+        known = self._get(name)
+        if known.unreadable is not None:
+            raise known.unreadable
+        return await self._secrets.resolve(known.server.config)
 
     async def create(self, wanted: CreateMcpServer) -> McpServer:
         """Raises Conflict when the name is taken."""
@@ -105,7 +122,7 @@ class McpServers:
             if not await store.insert(db, without_values(row)):
                 raise Conflict(f"There is an MCP server named {wanted.name} already", name=wanted.name)
             await keep(db, self._vault, row)
-        shown = _shown(self._remember(row))
+        shown = self._shown(self._remember(row))
         self._tell()
         return shown
 
@@ -119,7 +136,7 @@ class McpServers:
         if wanted.enabled is not None:
             enabled = wanted.enabled
         await self._save(known, config, wanted.permissions or server.permissions, enabled)
-        return _shown(known)
+        return self._shown(known)
 
     async def delete(self, name: str) -> None:
         async with self._database.transaction() as db:
@@ -130,6 +147,7 @@ class McpServers:
         known.server.is_enabled = False
         await known.server.stop()
         await known.server.authorization.forget()
+        await self._installs.forget(name)
         await forget_home(self._pool.sandbox, name)
         self._redactor.forget(owner(name))
         self._tell()
@@ -137,15 +155,16 @@ class McpServers:
     async def start(self, name: str) -> McpServer:
         """Raises what keeps it from starting."""
         known = self._get(name)
+        self._installs.failures.pop(name, None)
         await self._save(known, known.server.config, known.server.permissions, enabled=True)
         await known.server.start()
-        return _shown(known)
+        return self._shown(known)
 
     async def stop(self, name: str) -> McpServer:
         """It stays stopped, for calls too, until somebody starts it."""
         known = self._get(name)
         await self._save(known, known.server.config, known.server.permissions, enabled=False)
-        return _shown(known)
+        return self._shown(known)
 
     async def restart(self, name: str) -> McpServer:
         await self._get(name).server.stop()
@@ -218,16 +237,40 @@ class McpServers:
         config = _config(row["server_config"])
         self._redactor.replace(owner(row["name"]), secrets(config))
         server = Server(row["name"], config, self._pool, from_row(row["permissions"]))
-        server.prepare = partial(self._prepare, row["name"])
+        server.prepare = partial(self._prepare, server)
         server.is_enabled = row["enabled"]
         known = self._known[row["name"]] = Known(server, row["created_at"], row["updated_at"])
         return known
 
-    async def _prepare(self, name: str, config: ServerConfig) -> ServerConfig:
-        """As it is started: with values in place of references."""
-        if (unreadable := self._get(name).unreadable) is not None:
+    async def _prepare(self, server: Server, config: ServerConfig) -> ServerConfig:
+        """As it is started: with values in place of references, and the installed program for a package."""
+        if (unreadable := self._get(server.name).unreadable) is not None:
             raise unreadable
-        return await self._secrets.resolve(config)
+        config = await self._secrets.resolve(config)
+        if isinstance(config, HttpConfig) or runs_as_it_is(config, server.permissions):
+            return config
+        return await self._installs.ready(server.name, config)
+
+    async def _restart_with_new_program(self, name: str) -> None:
+        """Only one that runs: a start that waits for the installation goes on by itself."""
+        if (known := self._known.get(name)) is not None and self._pool.of(name):
+            server = known.server
+            await server.change(server.config, server.permissions, is_enabled=server.is_enabled)
+
+    def _shown(self, known: Known) -> McpServer:
+        server = known.server
+        status = server.status()
+        if status.state != "running" and self._installs.is_installing(server.name):
+            status = attrs.evolve(status, state="installing")
+        return McpServer(
+            name=server.name,
+            server_config=masked(server.config),
+            permissions=server.permissions,
+            enabled=server.is_enabled,
+            status=status,
+            created_at=known.created_at,
+            updated_at=known.updated_at,
+        )
 
 
 def built_in(files: Path) -> CreateMcpServer:
@@ -244,19 +287,6 @@ def built_in(files: Path) -> CreateMcpServer:
 
 def shown_line(line: Line) -> LogLine:
     return LogLine(timestamp=timestamp.from_seconds(line.time), text=line.text)
-
-
-def _shown(known: Known) -> McpServer:
-    server = known.server
-    return McpServer(
-        name=server.name,
-        server_config=masked(server.config),
-        permissions=server.permissions,
-        enabled=server.is_enabled,
-        status=server.status(),
-        created_at=known.created_at,
-        updated_at=known.updated_at,
-    )
 
 
 def _row(
