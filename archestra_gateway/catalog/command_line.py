@@ -169,7 +169,7 @@ class _Added:
 def _added(words: list[str]) -> _Added:
     """What comes after `claude mcp add`, `codex mcp add` and the like."""
     rest, found = list(words), list[str]()
-    env, headers, transport, url = list[str](), list[tuple[str, str]](), "stdio", ""
+    env, headers, url = list[str](), list[tuple[str, str]](), ""
     while rest and rest[0] != "--" and not (found and not rest[0].startswith("-")):
         flag, has_value, value = rest.pop(0).partition("=")
         if not flag.startswith("-"):
@@ -180,8 +180,6 @@ def _added(words: list[str]) -> _Added:
             env.append(value)
         elif flag in ("-H", "--header"):
             headers.append(_header(value))
-        elif flag in ("-t", "--transport"):
-            transport = value
         elif flag == "--url":
             url = value
     rest = rest[1:] if rest[:1] == ["--"] else rest
@@ -190,8 +188,6 @@ def _added(words: list[str]) -> _Added:
     if rest[:1] and rest[0].startswith(("http://", "https://")):
         url, *more = rest
         headers += [_header(value) for flag, value in pairwise(more) if flag in ("-H", "--header")]
-    if transport == "sse":
-        raise NotACommand("It speaks the old SSE transport, which the gateway does not connect to")
     return _Added(found[0], rest, url, env, headers)
 
 

@@ -8,7 +8,7 @@ import attrs
 
 from archestra_gateway.catalog import command_line
 from archestra_gateway.catalog.recipe import Input, Recipe
-from archestra_gateway.catalog.text import objects, plain, slug
+from archestra_gateway.catalog.text import objects, plain
 from archestra_gateway.client_configs.formats import Format, load
 from archestra_gateway.client_configs.found_server import FoundServer, normalise
 from archestra_gateway.client_configs.json_tree import FormatError
@@ -85,9 +85,6 @@ def of_found(found: FoundServer, inputs: Mapping[str, Input] | None = None) -> R
 
 
 def _of_found(found: FoundServer) -> Recipe:
-    if found.transport == "sse":
-        problem = "It speaks the old SSE transport, which the gateway does not connect to"
-        return Recipe(name=slug(found.name), problem=problem)
     if found.url:
         return command_line.of_url(found.url, found.headers, found.name or None)
     command, args = found.command, found.args

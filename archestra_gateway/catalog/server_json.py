@@ -23,6 +23,9 @@ FORMATS: Mapping[str, InputType] = {"number": "number", "boolean": "boolean", "f
 
 Variant = Literal["npm", "pypi", "mcpb", "http"]
 
+REMOTES = ("streamable-http", "sse")
+"""The kinds of remote servers, the better first."""
+
 HOMES = {
     "npm": ("https://registry.npmjs.org",),
     "pypi": ("https://pypi.org", "https://pypi.org/simple"),
@@ -76,8 +79,9 @@ def _usable(document: Json) -> list[Source]:
     packages = [_source(package) for package in objects(document.get("packages"))]
     remotes = [
         Source("http", remote)
+        for kind in REMOTES
         for remote in objects(document.get("remotes"))
-        if remote.get("type") == "streamable-http" and isinstance(remote.get("url"), str)
+        if remote.get("type") == kind and isinstance(remote.get("url"), str)
     ]
     order = get_args(Variant)
     found = [*filter(None, packages), *remotes]
@@ -106,7 +110,7 @@ def _refusal(document: Json, variant: Variant | None) -> str:
             return "It comes from another package registry than the usual one"
         return "It is started as a web server of its own, which the gateway does not do"
     if remotes:
-        return "It speaks the old SSE transport, which the gateway does not connect to"
+        return "It is reached in a way that the gateway does not know"
     return "It says neither which package it is nor at which address"
 
 

@@ -121,6 +121,12 @@ def test_a_remote_has_variables_and_headers() -> None:
     assert (config.url, config.headers) == ("https://us.example.com/mcp", {"Authorization": "Bearer t"})
 
 
+def test_a_remote_of_the_old_transport_will_do() -> None:
+    old = document(remotes=[{"type": "sse", "url": "https://x.example.com/sse"}])
+
+    assert read(old).url == "https://x.example.com/sse"
+
+
 def test_the_confined_program_comes_before_the_address() -> None:
     remote = {"type": "streamable-http", "url": "https://example.com/mcp"}
     both = document(
@@ -145,7 +151,7 @@ def test_the_confined_program_comes_before_the_address() -> None:
         (document(npm(identifier="notes@latest")), "not the name of a package"),
         (document(npm(version="1.0 --evil")), "not the version"),
         (document(npm(version=7)), "not the version"),
-        (document(remotes=[{"type": "sse", "url": "https://x.example.com"}]), "SSE"),
+        (document(remotes=[{"type": "smoke", "url": "https://x.example.com"}]), "does not know"),
         (document(), "neither which package"),
         ({"packages": "x", "remotes": {"a": 1}}, "neither which package"),
         (document(npm(registryType="mcpb", identifier="https://github.com/x.mcpb")), "SHA-256"),

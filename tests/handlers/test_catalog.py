@@ -359,13 +359,12 @@ async def test_a_pasted_object_brings_all_of_its_servers(client: Client, tmp_pat
     done = await install(client, config=pasted)
 
     shown = {each["name"]: each for each in done["servers"]}
-    assert await names(client) == ["my-files", "odd"]
+    assert await names(client) == ["my-files", "odd", "old"]
     assert shown["my-files"]["permissions"]["read_write"] == [str(tmp_path)]
     assert "those of `filesystem` in the catalog" in shown["my-files"]["notes"][0]
     assert shown["odd"]["server"]["server_config"]["env"] == {"TOKEN": "********"}
     assert not shown["odd"]["server"]["enabled"]
-    assert "old SSE transport" in shown["old"]["problem"]
-    assert shown["old"]["server"] is None
+    assert shown["old"]["server"]["server_config"]["url"] == "https://example.com/sse"
 
 
 async def test_what_another_program_would_fill_in_is_asked_for(client: Client) -> None:
