@@ -217,6 +217,12 @@ class AgentConfig:
     )
     model_timeout: float = setting(300.0, "Seconds without a byte from the model.", SECONDS)
     tool_timeout: float = setting(300.0, "Seconds that one tool call may take.", SECONDS)
+    context: int = setting(
+        0,
+        "Tokens of a chat that a model gets, and that Ollama loads it with; 0 means as many as the model "
+        "says it takes. Of what is too large the oldest messages are left out.",
+        at_least(0),
+    )
     max_tool_result: int = setting(
         32 * 1024, "Characters of one tool result that the model gets; the rest is cut.", at_least(1)
     )

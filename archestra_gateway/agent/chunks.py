@@ -137,9 +137,9 @@ def data(name: str, value: Any, *, part: str | None = None, is_transient: bool =
     return {**chunk, "transient": True} if is_transient else chunk
 
 
-def notice(text: str) -> Chunk:
+def notice(text: str, part: str | None = None) -> Chunk:
     """Something that people should know about how this answer came to be."""
-    return data("notice", {"message": text})
+    return data("notice", {"message": text}, part=part)
 
 
 def tool_approval_request(approval: str, call: str) -> Chunk:

@@ -9,6 +9,7 @@ from typing import Any, Literal
 import attrs
 
 from archestra_gateway.agent.answer import Answer
+from archestra_gateway.agent.context import Context
 from archestra_gateway.agent.outcome import Outcome, failed
 from archestra_gateway.agent.repeats import Repeats, told
 from archestra_gateway.agent.speaker import Speaker
@@ -83,6 +84,7 @@ class Loop:
     prompt: Prompt
     tools: dict[str, Offered]
     max_steps: int
+    context: Context = attrs.field(factory=Context)
     numbers: Numbers = attrs.field(factory=Numbers)
     _repeats: Repeats = attrs.field(factory=Repeats)
 
@@ -113,11 +115,11 @@ class Loop:
             return await self._listen()
 
     async def _listen(self) -> Answer:
-        tools = tuple(tool.tool for tool in self.tools.values())
+        prompt = self._fitting()
         answer = Answer(self.speaker, self.tools)
         since = time.monotonic()
         try:
-            async with aclosing(self.ports.ask_model(attrs.evolve(self.prompt, tools=tools))) as stream:
+            async with aclosing(self.ports.ask_model(prompt)) as stream:
                 async for events in stream:
                     if self.numbers.first is None and events:
                         self.numbers.first = time.monotonic()
@@ -128,6 +130,15 @@ class Loop:
         answer.end()
         self.numbers.add(answer)
         return answer
+
+    def _fitting(self) -> Prompt:
+        """The prompt of this step; what it had to do without is told when it is more than before."""
+        before = self.context.left_out
+        tools = tuple(tool.tool for tool in self.tools.values())
+        prompt = self.context.fit(attrs.evolve(self.prompt, tools=tools))
+        if self.context.left_out > before:
+            self.speaker.notice(self.context.told(prompt.model), part="context")
+        return prompt
 
     async def _carry_out(self, answer: Answer) -> str:
         """All calls of a step side by side; the reason why it ends here, if it does."""

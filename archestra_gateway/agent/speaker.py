@@ -45,9 +45,9 @@ class Speaker:
         if text:
             self.emit(chunks.reasoning_delta(self._part("reasoning"), text))
 
-    def notice(self, text: str) -> None:
+    def notice(self, text: str, part: str | None = None) -> None:
         self.end_part()
-        self.emit(chunks.notice(text))
+        self.emit(chunks.notice(text, part))
 
     def begin_call(self, tool: str, *, is_ours: bool) -> str:
         """The id under which the call goes on."""

@@ -62,13 +62,17 @@ class Tool:
 
 @attrs.frozen
 class Prompt:
-    """One model call. `is_brief` asks for a few words without thinking first."""
+    """One model call. `is_brief` asks for a few words without thinking first.
+
+    `context` is how many tokens the model is to be loaded with; 0 leaves that to the provider.
+    """
 
     model: str
     system: str
     turns: tuple[Turn, ...]
     tools: tuple[Tool, ...] = ()
     is_brief: bool = False
+    context: int = 0
 
 
 @attrs.frozen

@@ -31,12 +31,17 @@ class Reader(Protocol):
 
 @attrs.frozen
 class Dialect:
-    """`path` and `models_path` are below the provider's base URL; the second lists what is there."""
+    """`path`, `models_path` and `show_path` are below the provider's base URL.
+
+    The second lists what is there, the third tells about one model, of which `context` reads its length.
+    """
 
     path: str
     body: Callable[[Prompt], dict[str, Any]]
     reader: Callable[[], Reader]
     models_path: str | None = None
+    show_path: str | None = None
+    context: Callable[[Any], int | None] = lambda shown: None
     no_model: str = "Say which model: `model` in the request, or the setting agent.model"
 
     def encode(self, prompt: Prompt) -> bytes:

@@ -5,6 +5,8 @@ import attrs
 from archestra_gateway.providers import openai_chat
 from archestra_gateway.providers.kind import Kind, bearer
 
+CONTEXT = 8192
+
 EMBEDDED = Kind(
     name="openai",
     default_url="http://127.0.0.1",
@@ -12,6 +14,7 @@ EMBEDDED = Kind(
     takes_client_key=False,
     dialect=attrs.evolve(openai_chat.DIALECT, models_path="/v1/models"),
     how_to_reach="The embedded model has ended; the next call starts it again",
+    context=CONTEXT,
 )
 """A model of a person's own; its port is known when it has started."""
 

@@ -15,7 +15,7 @@ CREDENTIALS = frozenset({"authorization", "x-api-key", "api-key", "x-goog-api-ke
 class Kind:
     """`default_url` is where such a provider usually is; the provider's own paths are appended to it.
 
-    `notice` is told with every answer of the agent.
+    `notice` is told with every answer of the agent; `context` is how many tokens its models take, if known.
     """
 
     name: str
@@ -27,6 +27,7 @@ class Kind:
     defaults: tuple[tuple[str, str], ...] = ()
     takes_tools: bool = True
     notice: str = ""
+    context: int | None = None
 
     def unreachable(self, name: str, url: str) -> str:
         return self.how_to_reach.format(name=name, url=url)

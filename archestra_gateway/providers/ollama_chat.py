@@ -1,5 +1,6 @@
 """Ollama's native chat: NDJSON, whole tool calls in any line, the usage in the last one. Pure."""
 
+import re
 from typing import Any
 
 import attrs
@@ -28,6 +29,8 @@ from archestra_gateway.providers.dialect import (
     object_schema,
     tool_input,
 )
+
+NUM_CTX = re.compile(r"^num_ctx\s+([0-9]{1,9})\s*$", re.MULTILINE)
 
 
 class _Function(msgspec.Struct):
@@ -66,9 +69,11 @@ def body(prompt: Prompt) -> dict[str, Any]:
     }
     if prompt.tools:
         wanted["tools"] = [function(tool) for tool in prompt.tools]
+    options = {"num_ctx": prompt.context} if prompt.context else {}
     if prompt.is_brief:
-        wanted |= {"think": False, "options": {"num_predict": 32}}
-    return wanted
+        wanted["think"] = False
+        options["num_predict"] = 32
+    return {**wanted, "options": options} if options else wanted
 
 
 def function(tool: Tool) -> dict[str, Any]:
@@ -163,10 +168,27 @@ def _parsed(text: bytes) -> _Line | None:
         return None
 
 
+def context(shown: Any) -> int | None:
+    """What `/api/show` says of a model's context: as its Modelfile sets it, or all that it can take."""
+    if not isinstance(shown, dict):
+        return None
+    if found := NUM_CTX.search(str(shown.get("parameters") or "")):
+        return int(found[1])
+    info = shown.get("model_info")
+    lengths = [
+        value
+        for key, value in (info.items() if isinstance(info, dict) else ())
+        if key.endswith(".context_length") and isinstance(value, int) and value > 0
+    ]
+    return lengths[0] if lengths else None
+
+
 DIALECT = Dialect(
     path="/api/chat",
     body=body,
     reader=OllamaReader,
     models_path="/api/tags",
+    show_path="/api/show",
+    context=context,
     no_model="Ollama has no model yet. Fetch one, for instance with `ollama pull llama3.2`",
 )

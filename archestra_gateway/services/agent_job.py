@@ -5,6 +5,7 @@ from typing import Any
 import attrs
 
 from archestra_gateway.agent import chunks
+from archestra_gateway.agent.context import Context
 from archestra_gateway.agent.history import History, is_tool, system_text
 from archestra_gateway.agent.loop import Loop, Numbers, Permit, Ports
 from archestra_gateway.agent.speaker import Speaker
@@ -43,6 +44,7 @@ class Job:
     approvals: Approvals
     config: AgentConfig
     model: str = ""
+    context: Context = attrs.field(factory=Context)
     numbers: Numbers = attrs.field(factory=Numbers)
     speaker: Speaker = attrs.field(init=False)
 
@@ -59,6 +61,7 @@ class Job:
         if self.provider.kind.notice:
             self.speaker.notice(self.provider.kind.notice)
         self.model = await self.models.model(self.provider, self.wanted.model)
+        self.context = Context(await self.models.context(self.provider, self.model))
         tools = await self._tools()
         await self._carry_out_held()
         loop = self._loop(tools)
@@ -82,12 +85,17 @@ class Job:
         prompt = Prompt(
             self.model,
             "\n\n".join(text for text in (system, told) if text),
-            History(self.config.max_tool_result).turns(self._history()),
+            History(self._result_limit).turns(self._history()),
+            context=self.config.context,
         )
         ports = Ports(
             lambda prompt: self.models.ask(self.provider, self.calls, prompt), self._permit, self._call
         )
-        return Loop(self.speaker, ports, prompt, tools, self.config.max_steps, self.numbers)
+        return Loop(self.speaker, ports, prompt, tools, self.config.max_steps, self.context, self.numbers)
+
+    @property
+    def _result_limit(self) -> int:
+        return self.context.result_limit(self.config.max_tool_result)
 
     def _history(self) -> list[dict[str, Any]]:
         """What was posted; a message that is gone on with as it is now."""
@@ -119,7 +127,7 @@ class Job:
             value = {"toolCallId": call.id, "progress": params}
             self.run.emit(chunks.data("tool-progress", value, is_transient=True))
 
-        return await self.toolbox.call(tool, call, self.calls, progress)
+        return await self.toolbox.call(tool, call, self.calls, progress, self._result_limit)
 
     async def _carry_out_held(self) -> None:
         """Calls of the message before, which the client has now answered for."""

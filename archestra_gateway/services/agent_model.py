@@ -1,14 +1,16 @@
 """Model calls of the agent: through the provider table and the pooled client that the relay uses too."""
 
 import asyncio
+import contextlib
 from collections.abc import AsyncGenerator, AsyncIterator, Sequence
 from contextlib import aclosing
 
 import attrs
+import msgspec
 
 from archestra_gateway.agent.loop import ToolsRefused
 from archestra_gateway.config import AgentConfig
-from archestra_gateway.errors import UpstreamError, UpstreamTimeout, UpstreamUnavailable
+from archestra_gateway.errors import GatewayError, UpstreamError, UpstreamTimeout, UpstreamUnavailable
 from archestra_gateway.log import Redactor
 from archestra_gateway.protocol.plain_json import decoded
 from archestra_gateway.providers.conversation import ModelEvent, Prompt
@@ -22,17 +24,20 @@ from archestra_gateway.upstreams.response import Response
 HEADERS = [("Content-Type", "application/json"), ("Accept", "*/*")]
 LONGEST_ERROR = 64 * 1024
 LONGEST_LIST = 4 * 1024 * 1024
+SHOWING = 3.0
+"""Seconds that a provider has to describe a model."""
 
 
 @attrs.frozen
 class Models:
-    """`_without_tools` remembers which models were found to be unable to use them."""
+    """Remembers which models were found to be unable to use tools, and how many tokens each takes."""
 
     _llm: Llm
     _providers: LlmProviders
     _redactor: Redactor
     _config: AgentConfig
     _without_tools: set[tuple[str, str]] = attrs.field(factory=set)
+    _contexts: dict[tuple[str, str], int] = attrs.field(factory=dict)
 
     async def provider(self, name: str | None, model: str | None) -> Provider:
         """Raises NotFound. Who names a model means it: no other provider is taken in its place."""
@@ -60,6 +65,32 @@ class Models:
         if not names or not isinstance(names[0], str):
             raise UpstreamUnavailable(dialect.no_model)
         return names[0]
+
+    async def context(self, provider: Provider, model: str) -> int | None:
+        """How many tokens the model takes, as far as that is known."""
+        if (
+            known := self._config.context
+            or provider.kind.context
+            or self._contexts.get((provider.name, model))
+        ):
+            return known
+        found = await self._shown_context(provider, model)
+        if found is not None:
+            self._contexts[provider.name, model] = found
+        return found
+
+    async def _shown_context(self, provider: Provider, model: str) -> int | None:
+        """A provider that does not tell at once is not waited for: the chat goes on without it."""
+        dialect = provider.kind.dialect
+        if dialect.show_path is None:
+            return None
+        asked = msgspec.json.encode({"model": model})
+        with contextlib.suppress(GatewayError, TimeoutError):
+            async with asyncio.timeout(SHOWING):
+                async with await self._send(provider, "POST", dialect.show_path, asked) as response:
+                    body = await _limited(_pieces(response, SHOWING), LONGEST_LIST)
+            return dialect.context(decoded(body)) if response.status == 200 else None
+        return None
 
     async def ask(
         self, provider: Provider, calls: Calls, prompt: Prompt

@@ -44,7 +44,7 @@ class Titles:
 async def _asked(job: Job) -> str:
     messages = [*job.messages, job.run.message.shown()]
     spoken = "\n\n".join(f"{each['role']}: {text_of(each)}" for each in messages if text_of(each))
-    prompt = Prompt(job.model, ORDER, (UserTurn(spoken[:ASKED]),), is_brief=True)
+    prompt = Prompt(job.model, ORDER, (UserTurn(spoken[:ASKED]),), is_brief=True, context=job.config.context)
     thoughts, pieces = ThinkTags(), []
     async with aclosing(job.models.ask(job.provider, job.calls, prompt)) as stream:
         async for events in stream:

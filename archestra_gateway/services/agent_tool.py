@@ -62,8 +62,10 @@ class Toolbox:
             each.get("name") == tool.tool_name and digest(each) == tool.definition for each in described
         )
 
-    async def call(self, tool: Offered, call: ToolCall, calls: Calls, progress: Progress) -> Outcome:
-        """Never raises a GatewayError: it is told to the model, which may have another idea."""
+    async def call(
+        self, tool: Offered, call: ToolCall, calls: Calls, progress: Progress, limit: int
+    ) -> Outcome:
+        """At most `limit` characters of it. Never raises a GatewayError: it is told to the model."""
         message = jsonrpc.request(call.id, METHOD, _params(tool, call))
         try:
             with calls.recorded(
@@ -79,7 +81,7 @@ class Toolbox:
                 if "error" in answer:
                     entry.error_message = error_text(answer)
                     return failed(f"{tool.server} refused the call: {error_text(answer)}")
-            return read_result(decoded(bytes(answer["result"])), self._config.max_tool_result)
+            return read_result(decoded(bytes(answer["result"])), limit)
         except GatewayError as error:
             return failed(error.message)
 

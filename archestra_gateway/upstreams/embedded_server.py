@@ -9,7 +9,7 @@ import sys
 
 import xllamacpp  # in this process only: it can end it by SIGILL, or take all of its memory
 
-CONTEXT = 8192
+from archestra_gateway.providers.embedded import CONTEXT
 
 
 def main() -> None:

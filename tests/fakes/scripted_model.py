@@ -163,6 +163,13 @@ async def tags(request: web.Request) -> web.StreamResponse:
     return web.json_response({"models": [{"name": "words", "model": "words"}]})
 
 
+async def show(request: web.Request) -> web.StreamResponse:
+    """`tiny` models take 1000 tokens."""
+    model = (await request.json())["model"]
+    length = 1000 if model.startswith("tiny") else 131_072
+    return web.json_response({"model_info": {"general.architecture": "fake", "fake.context_length": length}})
+
+
 async def asked(request: web.Request) -> web.StreamResponse:
     return web.json_response(ASKED)
 
@@ -178,6 +185,7 @@ def make_app() -> web.Application:
     app = web.Application(client_max_size=2**26)
     app.router.add_post("/api/chat", ollama)
     app.router.add_get("/api/tags", tags)
+    app.router.add_post("/api/show", show)
     app.router.add_post("/v1/chat/completions", openai)
     app.router.add_get("/asked", asked)
     app.router.add_post("/release", release)

@@ -232,6 +232,50 @@ async def test_a_large_result_is_cut_and_that_is_said(say: Say) -> None:
     )
 
 
+async def last_asked(client: TestClient, model_url: str) -> Json:
+    async with client.session.get(f"{model_url}/asked") as answer:
+        return dict((await answer.json())[-1])
+
+
+async def test_a_history_is_cut_to_the_models_context_and_that_is_said(
+    client: TestClient, say: Say, model_url: str
+) -> None:
+    long_ago = [
+        {"id": f"m{place}", "role": role, "parts": [{"type": "text", "text": f"{place} " + "word " * 100}]}
+        for place, role in enumerate(["user", "assistant"] * 10)
+    ]
+
+    talk = await say("tiny", tools=[], messages=[*long_ago, user("And now?")])
+
+    [notice] = talk.of("data-notice")
+    assert talk.names[talk.types.index("data-notice")] == "data_part"
+    sent = (await last_asked(client, model_url))["messages"]
+    assert (sent[0]["role"], sent[1]["role"], sent[-1]["content"]) == ("system", "user", "And now?")
+    left_out = len(long_ago) + 1 - len(sent[1:])
+    assert notice["data"]["message"] == (
+        f"The model tiny takes 1000 tokens: the {left_out} oldest messages and results were not shown to it"
+    )
+    assert 0 < left_out < len(long_ago)
+    assert len((await chat(client))["messages"]) == len(long_ago) + 2
+
+
+class TestContextSetting:
+    @pytest.fixture
+    def agent(self) -> AgentConfig:
+        return AgentConfig(context=600, titles=False)
+
+    @pytest.mark.usefixtures("tools")
+    async def test_the_setting_counts_and_the_model_is_loaded_with_it(
+        self, client: TestClient, say: Say, model_url: str
+    ) -> None:
+        talk = await say("big-tool", tools=["fake__big"], system="")
+
+        assert "[Cut here: these are the first 1050 of 200000 characters]" in json.dumps(talk.chunks)
+        asked = await last_asked(client, model_url)
+        assert asked["options"] == {"num_ctx": 600}
+        assert [message["role"] for message in asked["messages"]] == ["user", "assistant", "tool"]
+
+
 @pytest.mark.usefixtures("tools")
 @pytest.mark.parametrize(
     ("model", "told"),
