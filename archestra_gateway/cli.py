@@ -13,6 +13,7 @@ import attrs
 import click
 
 from archestra_gateway import __version__, settings
+from archestra_gateway.cli_catalog import catalog
 from archestra_gateway.cli_clients import clients
 from archestra_gateway.cli_embedded import embedded
 from archestra_gateway.cli_options import PROGRAM, data_dir_flag, load, located, running
@@ -156,6 +157,7 @@ def token(config: Path | None, data_dir: Path | None, rotate: bool) -> None:
     click.echo(rotate_token(directory) if rotate else load_token(directory))
 
 
+cli.add_command(catalog)
 cli.add_command(clients)
 cli.add_command(embedded)
 

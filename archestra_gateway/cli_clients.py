@@ -1,30 +1,20 @@
 """`archestra-gateway clients …`: the daemon's `/api/external_mcp_client` in words."""
 
-import json
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
 import click
 
-from archestra_gateway.cli_options import PROGRAM, load, located, running
-from archestra_gateway.daemon import client
+from archestra_gateway.cli_options import PROGRAM, Ask, asker, asking, print_json, print_lines
 from archestra_gateway.daemon.exit_code import CommandError
-from archestra_gateway.services.token import load_token
 
 ROUTE = "/api/external_mcp_client"
 TIMEOUT = 90.0
 """Seconds: a client's own program may be asked to do the work."""
 
-Command = Callable[..., Any]
-Ask = Callable[..., Any]
 Found = Mapping[str, Any]
-
-
-def asking(command: Command) -> Command:
-    """The flags of every verb here."""
-    return located(click.option("--json", "as_json", is_flag=True, help="Print the answer as JSON.")(command))
 
 
 @click.group()
@@ -48,7 +38,7 @@ def list_all(config: Path | None, data_dir: Path | None, as_json: bool, everythi
     ]
     shown = [each for each in found if everything or each["state"] != "not installed"]
     if as_json:
-        _print_json(shown)
+        print_json(shown)
         return
     width = max((len(each["name"]) for each in shown), default=0)
     for each in shown:
@@ -77,7 +67,7 @@ def connect(config: Path | None, data_dir: Path | None, as_json: bool, name: str
     body = {"client_name": name, **({"config": given} if given else {})}
     connected = _asker(config, data_dir)("POST", "/connect", body)
     if as_json:
-        _print_json(connected)
+        print_json(connected)
         return
     entries = ", ".join(entry["name"] for entry in connected["entries"])
     click.echo(f"{connected['title']} is connected: {entries or 'nothing yet'} in {connected['path']}.")
@@ -94,7 +84,7 @@ def disconnect(config: Path | None, data_dir: Path | None, as_json: bool, name: 
     ask("DELETE", f"{_place(name)}/disconnect")
     left = ask("GET", _place(name))
     if as_json:
-        _print_json(left)
+        print_json(left)
     else:
         click.echo(f"{left['title']} is disconnected; {left['path']} has nothing of the gateway.")
 
@@ -110,7 +100,7 @@ def preview(config: Path | None, data_dir: Path | None, as_json: bool, name: str
     body = {"client_name": name, "operation": operation}
     shown = _asker(config, data_dir)("POST", "/preview", body)
     if as_json:
-        _print_json(shown)
+        print_json(shown)
         return
     if shown["command"]:
         click.echo(f"This command is run: {' '.join(shown['command'])}\nIt should come to this:")
@@ -130,13 +120,11 @@ def restore(
     ask = _asker(config, data_dir)
     if only_list:
         backups = ask("GET", f"{_place(name)}/backups")
-        _print_json(backups) if as_json else _print_lines(
-            f"{each['id']}  {each['size']} B" for each in backups
-        )
+        print_json(backups) if as_json else print_lines(f"{each['id']}  {each['size']} B" for each in backups)
         return
     restored = ask("POST", f"{_place(name)}/restore", {"backup": backup})
     if as_json:
-        _print_json(restored)
+        print_json(restored)
     else:
         state = "connected" if restored["is_connected"] else "not connected"
         click.echo(f"{restored['path']} is as it was; {restored['title']} is {state}.")
@@ -163,15 +151,15 @@ def bring_in(
     if everything or not chosen:
         found = ask("GET", f"{_place(name)}/servers")
         if not everything:
-            _print_json(found) if as_json else _print_lines(map(_described, found))
+            print_json(found) if as_json else print_lines(map(_described, found))
             return
         chosen = [each["name"] for each in found if not each["problem"]]
     result = ask("POST", f"{_place(name)}/import", {"servers": chosen, "replace": replace})
     failed = [each for each in result["servers"] if each["problem"]]
     if as_json:
-        _print_json(result)
+        print_json(result)
     else:
-        _print_lines(
+        print_lines(
             f"{each['found']}: {each['problem'] or 'imported as ' + each['name']}"
             for each in result["servers"]
         )
@@ -180,25 +168,7 @@ def bring_in(
 
 
 def _asker(config: Path | None, data_dir: Path | None) -> Ask:
-    """ask(method, path, body) → what the daemon's JSON says. Raises CommandError with its sentence."""
-    loaded = load(config, data_dir)
-    found = running(loaded)
-    token = load_token(loaded.config.server.data_dir)
-
-    def ask(method: str, path: str, body: Any = None) -> Any:
-        for address in found.addresses:
-            if answer := client.ask(address, method, ROUTE + path, body, token=token, timeout=TIMEOUT):
-                if answer.is_error:
-                    raise CommandError(_sentence(answer.data))
-                return answer.data
-        raise CommandError(f"running ({found}), but it does not answer. Ask again in a moment.")
-
-    return ask
-
-
-def _sentence(body: Any) -> str:
-    error = body["error"]
-    return " ".join((f"{error['message']}.", *error.get("details", {}).get("fields", ())))
+    return asker(config, data_dir, ROUTE, TIMEOUT)
 
 
 def _place(name: str) -> str:
@@ -217,13 +187,4 @@ def _described(server: Found) -> str:
 
 
 def _print_notes(notes: Iterable[str]) -> None:
-    _print_lines(f"Note: {note}" for note in notes)
-
-
-def _print_lines(lines: Iterable[str]) -> None:
-    for line in lines:
-        click.echo(line)
-
-
-def _print_json(data: Any) -> None:
-    click.echo(json.dumps(data, indent=2))
+    print_lines(f"Note: {note}" for note in notes)

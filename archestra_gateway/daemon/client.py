@@ -25,16 +25,18 @@ class Answer:
 def ask(
     address: str, method: str, path: str, body: Any = None, *, token: str = "", timeout: float = TIMEOUT
 ) -> Answer | None:
-    """The answer of the gateway at this URL; None when no gateway answers there."""
+    """The answer of the gateway at this URL; None when no gateway answers there. Bytes are sent as a file."""
     url = urlsplit(address)
     connection = http.client.HTTPConnection(url.hostname or "", url.port, timeout=timeout)
     headers = {"Host": "localhost"}  # the one name that every gateway answers to, whatever it listens on
     if token:
         headers["Authorization"] = f"Bearer {token}"
+    is_file = isinstance(body, bytes)
     if body is not None:
-        headers["Content-Type"] = "application/json"
+        headers["Content-Type"] = "application/octet-stream" if is_file else "application/json"
     try:
-        connection.request(method, path, None if body is None else json.dumps(body), headers)
+        sent = body if is_file or body is None else json.dumps(body)
+        connection.request(method, path, sent, headers)
         response = connection.getresponse()
         text = response.read()
         return Answer(response.status, json.loads(text) if text else None)

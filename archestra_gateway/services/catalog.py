@@ -97,13 +97,16 @@ def recipe_of_document(document: dict[str, Any], variant: Variant | None) -> Rec
     if variant is not None and variant not in found:
         raise _no_variant(variant, list(found))
     chosen = None if variant in (None, "stdio") else variant
-    return refuse_secrets(server_json.read(document, chosen))
+    return distrusted(server_json.read(document, chosen))
 
 
-def refuse_secrets(recipe: Recipe) -> Recipe:
-    """What strangers published may not use what you have stored."""
-    if any("${secret:" in text for text in recipe.texts()):
+def distrusted(recipe: Recipe) -> Recipe:
+    """What strangers published may not use what you have stored, nor hide what it does."""
+    texts = [*recipe.texts(), *recipe.env, *recipe.headers]
+    if any("${secret:" in text for text in texts):
         return attrs.evolve(recipe, problem="It asks for a secret that you have stored for something else")
+    if not all(text.isprintable() for text in texts):
+        return attrs.evolve(recipe, problem="It has characters in it that can not be seen")
     return recipe
 
 

@@ -17,7 +17,7 @@ from archestra_gateway.catalog.bundle import NotABundle, Surroundings
 from archestra_gateway.catalog.recipe import Recipe
 from archestra_gateway.catalog.text import slug
 from archestra_gateway.errors import InvalidRequest, NotFound, ValidationFailed
-from archestra_gateway.services.catalog import refuse_secrets
+from archestra_gateway.services.catalog import distrusted
 
 OLDEST = 24 * 3600.0
 MOST = 8
@@ -55,7 +55,7 @@ class Bundles:
         manifest = await self._manifest(bundle_id)
         around = Surroundings(str(self.folder_of(name)), self.home)
         try:
-            recipe = refuse_secrets(bundle.read(manifest, around))
+            recipe = distrusted(bundle.read(manifest, around))
         except NotABundle as error:
             raise ValidationFailed(f"The bundle can not be installed: {error}") from error
         return attrs.evolve(recipe, name=name, bundle=bundle_id)

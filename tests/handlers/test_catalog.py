@@ -470,6 +470,14 @@ async def test_a_strangers_document_gets_no_stored_secret(client: Client) -> Non
     assert "a secret that you have stored" in answer["servers"][0]["problem"]
 
 
+async def test_a_strangers_document_hides_nothing(client: Client) -> None:
+    hiding = published("hiding", packageArguments=[{"type": "positional", "value": "a\u202eb\x1b[2K"}])
+
+    answer = await post(client, "/import", server_json=hiding)
+
+    assert answer["servers"][0]["problem"] == "It has characters in it that can not be seen"
+
+
 @pytest.mark.parametrize(
     "body",
     [
