@@ -212,7 +212,7 @@ async def test_nonsense_among_the_documents_is_passed_over_or_shown_as_text(
     assert found.keys() == {"flags", "text", "thief", "types"}
     assert (found["text"].title, found["text"].description) == ("title [31m", "<b>bold</b> and more")
     assert (found["types"].homepage, found["types"].variants, found["types"].title) == (None, [], "types")
-    assert found["types"].problem == "It speaks the old SSE transport, which the gateway does not connect to"
+    assert found["types"].problem == "It is reached in a way that the gateway does not know"
     assert "is not the name of a package" in str(found["flags"].problem)
     assert "a secret that you have stored" in str(found["thief"].problem)
 
