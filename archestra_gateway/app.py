@@ -44,6 +44,7 @@ from archestra_gateway.services.mcp_gateway_methods import Methods
 from archestra_gateway.services.mcp_gateway_sessions import Sessions
 from archestra_gateway.services.mcp_gateway_views import Views
 from archestra_gateway.services.mcp_own import Own
+from archestra_gateway.services.mcp_own_news import OwnNews
 from archestra_gateway.services.mcp_proxy import open_mcp_proxy
 from archestra_gateway.services.mcp_request_log import RequestLog
 from archestra_gateway.services.mcp_rounds import Rounds, open_rounds
@@ -206,7 +207,9 @@ def _installs(app: web.Application, pool: Pool) -> AbstractAsyncContextManager[I
 @asynccontextmanager
 async def _mcp_gateway(app: web.Application) -> AsyncIterator[None]:
     config, database, servers = app[keys.CONFIG].mcp, app[keys.DATABASE], app[keys.MCP_SERVERS]
-    own = Own(servers, app[keys.REQUEST_LOG], Contexts(database))
+    news = OwnNews()
+    own = Own(servers, app[keys.REQUEST_LOG], Contexts(database), news)
+    app[keys.REQUEST_LOG].listeners.append(news.recorded)
     async with open_catalogue(database, servers, config.list_timeout) as catalogue:
         app[keys.CATALOGUE] = catalogue
         is_plain = config.tool_names == "plain"
@@ -214,7 +217,7 @@ async def _mcp_gateway(app: web.Application) -> AsyncIterator[None]:
         views, is_progressive = Views(catalogue, is_plain), config.tool_list == "progressive"
         methods = Methods(catalogue, own, views, app[ROUNDS], is_progressive)
         sessions = Sessions(database, config.max_sessions)
-        async with open_mcp_gateway(catalogue, methods, sessions, app[keys.KNOWN_CLIENTS]) as gateway:
+        async with open_mcp_gateway(catalogue, methods, sessions, app[keys.KNOWN_CLIENTS], news) as gateway:
             app[keys.MCP_GATEWAY] = gateway
             app[keys.STATUS].sections["mcp"] = gateway.counts
             yield

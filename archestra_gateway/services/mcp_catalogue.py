@@ -65,12 +65,16 @@ class Shelf:
 
 @attrs.define(eq=False)
 class Catalogue:
-    """Made by `load`. `version` changes with everything that a list could show."""
+    """Made by `load`. `version` changes with everything that a list could show.
+
+    `on_state` hears of each server that is doing better or worse.
+    """
 
     _database: Database
     _servers: McpServers
     patience: float
     listener: Listener = lambda name, message: None
+    on_state: Callable[[str], object] = lambda name: None
     version: int = 0
     filters: dict[str, frozenset[str]] = attrs.field(factory=dict)
     _shelves: dict[str, Shelf] = attrs.field(factory=dict)
@@ -187,6 +191,7 @@ class Catalogue:
         if shelf is None or shelf.server is not known.server:
             shelf = self._shelves[known.server.name] = Shelf(known.server)
             known.server.watchers.append(self._hear)
+            known.server.on_state = lambda name: self.on_state(name)
         return shelf
 
     def _ask(self, known: Known, patience: float) -> asyncio.Task[None] | None:

@@ -4,7 +4,7 @@ import asyncio
 import contextlib
 import logging
 from collections.abc import AsyncIterator, Coroutine, Mapping
-from contextlib import asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager
 from typing import Any, TypeVar
 
 import attrs
@@ -18,11 +18,12 @@ from archestra_gateway.services.external_mcp_client_known import KnownClients
 from archestra_gateway.services.mcp_catalogue import Catalogue
 from archestra_gateway.services.mcp_client_info import client_info, introduce
 from archestra_gateway.services.mcp_gateway_caller import Caller, no_such_method
-from archestra_gateway.services.mcp_gateway_listen import Listen
+from archestra_gateway.services.mcp_gateway_listen import UPDATED, Listen
 from archestra_gateway.services.mcp_gateway_methods import CAPABILITIES, Methods
 from archestra_gateway.services.mcp_gateway_session import GatewaySession
 from archestra_gateway.services.mcp_gateway_sessions import Sessions
-from archestra_gateway.services.mcp_own import NAME
+from archestra_gateway.services.mcp_own_news import OwnNews
+from archestra_gateway.services.mcp_own_uris import NAME, is_own, server_of
 from archestra_gateway.services.mcp_proxy import Reply
 from archestra_gateway.services.mcp_request_log import Entry
 from archestra_gateway.services.mcp_view import Visibility
@@ -55,6 +56,7 @@ class McpGateway:
     _methods: Methods
     _sessions: Sessions
     _clients: KnownClients
+    _news: OwnNews
     _listens: set[Listen] = attrs.field(factory=set)
     _detached: set[asyncio.Task[Any]] = attrs.field(factory=set)
 
@@ -106,6 +108,8 @@ class McpGateway:
 
     def hear_news(self, server: str, message: Message | None) -> None:
         """What a server said about itself; without a message, what is offered has changed."""
+        if message is None:
+            self._news.server(server)
         news = [message] if message is not None else [_list_changed(kind) for kind in LIST_CHANGES]
         for session in self._sessions.awake():
             if not server or session.visibility.shows_server(server):
@@ -115,6 +119,18 @@ class McpGateway:
             if not server or listen.visibility.shows_server(server):
                 for each in news:
                     listen.hear_news(each)
+
+    def hear_own_news(self, uri: str, client: str | None) -> None:
+        """One of the gateway's own resources changed, or this client's one."""
+        news = jsonrpc.notification(UPDATED, {"uri": uri})
+        server = server_of(uri)
+        for session in self._sessions.awake():
+            if server is None or session.visibility.shows_server(server):
+                session.hear_own_news(news, uri, client)
+        for listen in list(self._listens):
+            is_shown = server is None or listen.visibility.shows_server(server)
+            if is_shown and client in (None, listen.client):
+                listen.hear_news(news)
 
     async def _route(self, arrival: Arrival, message: Message) -> Reply:
         kind = jsonrpc.kind(message)
@@ -168,30 +184,34 @@ class McpGateway:
             modern.check_version(arrival.headers.version[0] if arrival.headers.version else None)
             return Reply()
         envelope = modern.check(arrival.headers, message)
-        visibility = self._meet(arrival, client_info(envelope.client_info))
+        self._meet(arrival, client_info(envelope.client_info))
         method = mcp.method(message)
         if method in modern.REMOVED:
             answer = no_such_method(message)
         elif method == modern.LISTEN:
-            answer = await self._listen(arrival, visibility, message)
+            answer = await self._listen(arrival, self._caller(arrival, envelope=envelope), message)
         else:
             caller = self._caller(arrival, envelope=envelope)
             answer = await self._methods.answer(caller, message)
         answer = modern.answer(answer, method, mcp.member(message.get("params"), "uri"))
         return Reply(answer, status=modern.status(answer))
 
-    async def _listen(self, arrival: Arrival, visibility: Visibility, message: Message) -> Message:
+    async def _listen(self, arrival: Arrival, caller: Caller, message: Message) -> Message:
         """Until the client leaves or the gateway stops."""
         if arrival.listener is None:
             raise jsonrpc.InvalidMessage(f"{modern.LISTEN} needs `Accept: text/event-stream`")
-        listen = Listen.wanted(message, arrival.listener, visibility)
+        asked = Listen.wanted(message, arrival.listener, caller.visibility)
+        uris = [uri for uri in asked.uris if not is_own(uri) or self._methods.may_watch(caller, uri)]
+        listen = attrs.evolve(asked, uris=tuple(uris), client=self._methods.visit(caller).client)
         listen.acknowledge()
         self._listens.add(listen)
         try:
-            for uri in listen.uris:
-                with contextlib.suppress(GatewayError):  # its server may come back, and is asked then
-                    await self._methods.watch_resource(visibility, uri)
-            await listen.ended.wait()
+            async with AsyncExitStack() as watching:
+                for uri in (uri for uri in uris if not is_own(uri)):
+                    watched = await self._methods.watch_resource(caller.visibility, uri)
+                    if watched is not None:
+                        watching.push_async_callback(watched.remove, uri)
+                await listen.ended.wait()
         finally:
             self._listens.discard(listen)
         return listen.result()
@@ -217,10 +237,11 @@ class McpGateway:
 
 @asynccontextmanager
 async def open_mcp_gateway(
-    catalogue: Catalogue, methods: Methods, sessions: Sessions, clients: KnownClients
+    catalogue: Catalogue, methods: Methods, sessions: Sessions, clients: KnownClients, news: OwnNews
 ) -> AsyncIterator[McpGateway]:
-    gateway = McpGateway(methods, sessions, clients)
-    catalogue.listener = gateway.hear_news
+    gateway = McpGateway(methods, sessions, clients, news)
+    catalogue.listener, catalogue.on_state = gateway.hear_news, news.server
+    news.listener = gateway.hear_own_news
     sweeper = asyncio.create_task(sessions.sweep_for_ever())
     try:
         yield gateway
@@ -228,6 +249,7 @@ async def open_mcp_gateway(
         sweeper.cancel()
         with contextlib.suppress(asyncio.CancelledError):
             await sweeper
+        news.close()
         await gateway.close()
 
 

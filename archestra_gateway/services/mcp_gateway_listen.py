@@ -22,11 +22,14 @@ UPDATED = "notifications/resources/updated"
 
 @attrs.frozen(eq=False)
 class Listen:
+    """`client` is the name under which the gateway's own resources are read."""
+
     identifier: Raw
     filters: frozenset[str]
     uris: tuple[str, ...]
     visibility: Visibility
     _listener: Listener
+    client: str = ""
     ended: asyncio.Event = attrs.field(factory=asyncio.Event)
 
     @classmethod

@@ -24,10 +24,12 @@ from archestra_gateway.services.mcp_gateway_caller import (
     with_parameter,
 )
 from archestra_gateway.services.mcp_gateway_views import Views
-from archestra_gateway.services.mcp_own import NAME, Own, Tool, Visit
+from archestra_gateway.services.mcp_own import Own, Tool, Visit
+from archestra_gateway.services.mcp_own_uris import NAME, SERVER, is_own
 from archestra_gateway.services.mcp_rounds import Request, Rounds, named
 from archestra_gateway.services.mcp_view import Target, View, Visibility
 from archestra_gateway.upstreams.dialogue import Call
+from archestra_gateway.upstreams.watched import Watched
 
 log = logging.getLogger(__name__)
 
@@ -119,7 +121,7 @@ class Methods:
         name = mcp.tool_name(message.get("params"))
         if name is not None and name in own_prompts.NAMES:
             arguments = mcp.member(message.get("params"), "arguments") or {}
-            prompt = await own_prompts.get(self._own, self._visit(caller), name, arguments)
+            prompt = await own_prompts.get(self._own, self.visit(caller), name, arguments)
             if prompt is not None:
                 return result(message, prompt)
         target = await self._find(caller, lambda view: view.prompts, name)
@@ -130,7 +132,7 @@ class Methods:
     async def read_resource(self, caller: Caller, message: Message) -> Message:
         uri = text(message, "uri")
         try:
-            mine = await own_resources.read(self._own, self._visit(caller), uri)
+            mine = await own_resources.read(self._own, self.visit(caller), uri)
         except NotFound:
             return no_such_resource(message, uri)
         if mine is not None:
@@ -141,6 +143,11 @@ class Methods:
         if caller.session is None:
             raise InvalidParams("A subscription belongs to a session: `initialize` first")
         uri = text(message, "uri")
+        if is_own(uri):
+            if not self.may_watch(caller, uri):
+                return no_such_resource(message, uri)
+            caller.session.own_subscriptions[uri] = self.visit(caller).client
+            return result(message, {})
         answer = await self._ask_owner(caller, message, uri)
         if "result" in answer:
             caller.session.subscriptions.add(uri)
@@ -148,6 +155,8 @@ class Methods:
 
     async def unsubscribe(self, caller: Caller, message: Message) -> Message:
         uri = text(message, "uri")
+        if caller.session is not None:
+            caller.session.own_subscriptions.pop(uri, None)
         if caller.session is None or uri not in caller.session.subscriptions:
             return result(message, {})
         caller.session.subscriptions.discard(uri)
@@ -184,18 +193,22 @@ class Methods:
         }
         return result(message, said)
 
-    async def watch_resource(self, visibility: Visibility, uri: str) -> None:
-        """Ask its server to tell when it changes, for clients without a session."""
+    def may_watch(self, caller: Caller, uri: str) -> bool:
+        """Whether it is a resource of the gateway's own that the client may read."""
+        return own_resources.may_watch(self._own, self.visit(caller), uri)
+
+    async def watch_resource(self, visibility: Visibility, uri: str) -> Watched | None:
+        """Where its server was asked to tell when it changes, for clients without a session."""
         for owner in self._views.of(visibility).owners(uri):
-            upstream = await self._own.servers.find(owner).shared()
-            asked = Call(jsonrpc.request(0, "resources/subscribe", {"uri": uri}), is_own=True)
-            if "result" in await upstream.call(asked):
-                return
+            watched = self._own.servers.find(owner).watched
+            if await watched.add(uri):
+                return watched
+        return None
 
     async def _call_own_tool(self, caller: Caller, message: Message, tool: Tool) -> Message:
         arguments = mcp.member(message.get("params"), "arguments") or {}
         try:
-            value = await tool.call(self._own, self._visit(caller), arguments)
+            value = await tool.call(self._own, self.visit(caller), arguments)
         except GatewayError as error:
             caller.entry.error_message = error.message
             return result(message, own_tools.failure(error.message))
@@ -242,15 +255,15 @@ class Methods:
         """With everything that servers can tell in time, and which could not."""
         _, problems = await self._catalogue.all()
         shown = {name: why for name, why in problems.items() if caller.visibility.shows_server(name)}
-        return self._visit(caller), {"_meta": {UNAVAILABLE: shown}} if shown else {}
+        return self.visit(caller), {"_meta": {UNAVAILABLE: shown}} if shown else {}
 
-    def _visit(self, caller: Caller) -> Visit:
+    def visit(self, caller: Caller) -> Visit:
         client = caller.visibility.client or caller.entry.client_info.get("client_name") or "default"
         return Visit(client, caller.visibility, self._views.of(caller.visibility), caller.may_administer)
 
     def _complete_own(self, caller: Caller, message: Message, reference: Mapping[str, Any]) -> list[str]:
         """Names of servers, which is all that our own prompts and templates ask for."""
-        if reference.get("name") not in own_prompts.NAMES and reference.get("uri") != own_resources.SERVER:
+        if reference.get("name") not in own_prompts.NAMES and reference.get("uri") != SERVER:
             return []
         argument = mcp.member(message.get("params"), "argument")
         begun = argument.get("value") if isinstance(argument, dict) else ""

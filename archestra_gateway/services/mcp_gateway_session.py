@@ -15,12 +15,14 @@ from archestra_gateway.protocol.jsonrpc import Message
 from archestra_gateway.services.mcp_outbox import BACKLOG, Calls, Outbox
 from archestra_gateway.services.mcp_view import Visibility
 from archestra_gateway.upstreams.dialogue import Call
+from archestra_gateway.upstreams.memory import Memory
 from archestra_gateway.upstreams.pool import Lease
 from archestra_gateway.upstreams.server import Server
 from archestra_gateway.upstreams.tools import error_text
 
 SET_LEVEL = "logging/setLevel"
 UPDATED = "notifications/resources/updated"
+SUBSCRIPTION = frozenset({"resources/subscribe", "resources/unsubscribe"})
 
 
 @attrs.define(eq=False)
@@ -33,7 +35,10 @@ class Leg:
 
 
 class GatewaySession:
-    """`opening` is what the client's `initialize` said: servers behind the gateway are told the same."""
+    """`opening` is what the client's `initialize` said: servers behind the gateway are told the same.
+
+    `own_subscriptions` are to the gateway's own resources, each with the name under which it is read.
+    """
 
     def __init__(self, identifier: str, opening: Raw, version: str, client_info: dict[str, str]) -> None:
         self.id = identifier
@@ -44,9 +49,12 @@ class GatewaySession:
         self.outbox = Outbox()
         self.level: Raw | None = None
         self.subscriptions: set[str] = set()
+        self.own_subscriptions: dict[str, str] = {}
         self.last_used = time.monotonic()
         self._calls = Calls()
         self._legs: dict[str, Leg] = {}
+        self._memories: dict[Server, Memory] = {}
+        self._returning: set[asyncio.Task[None]] = set()
         self._asked: dict[int, tuple[Leg, Raw]] = {}
         self._last_number = 0
 
@@ -60,7 +68,9 @@ class GatewaySession:
     async def request(self, server: Server, call: Call) -> Message:
         """The server's answer; the conversation with it is this session's own. Raises GatewayError."""
         lease = await self._lease(server)
-        return await self._calls.ask(lease.upstream, call)
+        answer = await self._calls.ask(lease.upstream, call)
+        self._remember(server, call.message, answer)
+        return answer
 
     async def notify(self, message: Message) -> None:
         """What the client says unasked is for every server that it talks to."""
@@ -96,8 +106,17 @@ class GatewaySession:
             return
         self._tell_anybody(message)
 
+    def hear_own_news(self, message: Message, uri: str, client: str | None) -> None:
+        """Of one of the gateway's own resources, or of this `client`'s alone."""
+        reader = self.own_subscriptions.get(uri)
+        if reader is not None and client in (None, reader):
+            self._tell_anybody(message)
+
     async def end(self) -> None:
         self.outbox.end()
+        self._memories.clear()
+        for task in self._returning:
+            task.cancel()
         legs, self._legs = list(self._legs.values()), {}
         for leg in legs:
             if leg.opening is not None:
@@ -132,7 +151,32 @@ class GatewaySession:
         capabilities = mcp.member(answer["result"], "capabilities")
         if self.level is not None and isinstance(capabilities, dict) and "logging" in capabilities:
             await self._set_level(lease, self.level)
+        await self._say_again(leg.server, lease)
         return lease
+
+    def _remember(self, server: Server, message: Message, answer: Message) -> None:
+        """Subscriptions, which outlive the death of a server; while there are any it is needed."""
+        if mcp.method(message) not in SUBSCRIPTION or "result" not in answer:
+            return
+        memory = self._memories.setdefault(server, Memory())
+        memory.note(message, answer)
+        if not memory.again():
+            del self._memories[server]
+        leg = self._legs.get(server.name)
+        if leg is not None and leg.lease is not None:
+            leg.lease.watched = memory.again()
+
+    async def _say_again(self, server: Server, lease: Lease) -> None:
+        memory = self._memories.get(server)
+        if memory is not None:
+            lease.watched = memory.again()
+            for message in lease.watched:
+                with contextlib.suppress(GatewayError):
+                    await lease.upstream.call(Call(message, is_own=True))
+
+    async def _come_back(self, server: Server) -> None:
+        with contextlib.suppress(GatewayError):  # the next call tells
+            await self._lease(server)
 
     async def _set_level(self, lease: Lease, level: Raw) -> None:
         with contextlib.suppress(GatewayError):  # a server without levels is heard as it is
@@ -144,9 +188,13 @@ class GatewaySession:
             self._forget(leg)
 
     def _forget(self, leg: Leg) -> None:
-        """It is over, and begun anew by the next call."""
+        """It is over, and begun anew by the next call, or at once where something is subscribed to."""
         if self._legs.get(leg.server.name) is leg:
             del self._legs[leg.server.name]
+            if leg.lease is not None and leg.server in self._memories:
+                returning = asyncio.create_task(self._come_back(leg.server))
+                self._returning.add(returning)
+                returning.add_done_callback(self._returning.discard)
         self._asked = {number: asked for number, asked in self._asked.items() if asked[0] is not leg}
 
     def _hear(self, leg: Leg, message: Message, causes: Sequence[Call]) -> None:

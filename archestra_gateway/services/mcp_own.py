@@ -7,11 +7,10 @@ import attrs
 
 from archestra_gateway.errors import Forbidden, NotFound, ValidationFailed
 from archestra_gateway.services.mcp_context import Contexts
+from archestra_gateway.services.mcp_own_news import OwnNews
 from archestra_gateway.services.mcp_request_log import RequestLog
 from archestra_gateway.services.mcp_server import McpServers
 from archestra_gateway.services.mcp_view import View, Visibility
-
-NAME = "archestra"
 
 Arguments = Mapping[str, Any]
 
@@ -23,6 +22,13 @@ class Own:
     servers: McpServers
     request_log: RequestLog
     contexts: Contexts
+    news: OwnNews
+
+    async def remember(self, visit: "Visit", changes: dict[str, Any]) -> dict[str, Any]:
+        """The client's context, with these members changed."""
+        context = await self.contexts.update(visit.client, changes)
+        self.news.context(visit.client)
+        return context
 
     def shown_servers(self, visit: "Visit") -> list[dict[str, Any]]:
         """Those that the client may see, in short."""

@@ -1,20 +1,14 @@
 """The gateway's own resources, `archestra://…`."""
 
-import re
 from typing import Any
 
 import msgspec
 
 from archestra_gateway.services.mcp_own import Own, Visit
+from archestra_gateway.services.mcp_own_uris import CONTEXT, REQUESTS, SERVER, SERVERS, server_of
 
 RECENT = 50
 
-SERVERS = "archestra://servers"
-CONTEXT = "archestra://context"
-REQUESTS = "archestra://requests/recent"
-SERVER = "archestra://servers/{name}"
-
-_ONE_SERVER = re.compile(r"archestra://servers/([A-Za-z0-9_-]{1,64})")
 _JSON = "application/json"
 
 RESOURCES: tuple[dict[str, Any], ...] = (
@@ -64,6 +58,16 @@ async def read(own: Own, visit: Visit, uri: str) -> dict[str, Any] | None:
     return {"contents": [{"uri": uri, "mimeType": _JSON, "text": text}]}
 
 
+def may_watch(own: Own, visit: Visit, uri: str) -> bool:
+    """Whether it is one of ours that the client could read."""
+    name = server_of(uri)
+    if name is not None:
+        return visit.visibility.shows_server(name) and any(
+            known.server.name == name for known in own.servers.known()
+        )
+    return uri in (SERVERS, CONTEXT) or (uri == REQUESTS and visit.may_administer)
+
+
 async def _value(own: Own, visit: Visit, uri: str) -> Any:
     if uri == SERVERS:
         return {"servers": own.shown_servers(visit)}
@@ -71,9 +75,8 @@ async def _value(own: Own, visit: Visit, uri: str) -> Any:
         return await own.contexts.get(visit.client)
     if uri == REQUESTS and visit.may_administer:
         return {"requests": await own.recent_calls(RECENT, visit)}
-    if match := _ONE_SERVER.fullmatch(uri):
-        return describe_server(own, visit, match[1])
-    return None
+    name = server_of(uri)
+    return None if name is None else describe_server(own, visit, name)
 
 
 def describe_server(own: Own, visit: Visit, name: str) -> dict[str, Any]:

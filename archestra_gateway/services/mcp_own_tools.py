@@ -26,14 +26,14 @@ async def get_context(own: Own, visit: Visit, arguments: Arguments) -> Any:
 
 
 async def update_context(own: Own, visit: Visit, arguments: Arguments) -> Any:
-    return {"context": await own.contexts.update(visit.client, arguments["context"])}
+    return {"context": await own.remember(visit, arguments["context"])}
 
 
 async def set_active_models(own: Own, visit: Visit, arguments: Arguments) -> Any:
     models = arguments["models"]
     if not all(isinstance(model, str) for model in models):
         raise ValidationFailed("`models` is a list of names", fields=["`models` is a list of names"])
-    return {"context": await own.contexts.update(visit.client, {"active_models": models})}
+    return {"context": await own.remember(visit, {"active_models": models})}
 
 
 async def list_installed_mcp_servers(own: Own, visit: Visit, arguments: Arguments) -> Any:

@@ -1,17 +1,15 @@
 """Requests of 2026-07-28 at `/mcp_proxy/{server}`, whatever era the server is of."""
 
-import contextlib
 from collections.abc import Mapping
+from contextlib import AsyncExitStack
 
 import attrs
 
-from archestra_gateway.errors import GatewayError
 from archestra_gateway.protocol import jsonrpc, mcp, modern, parameter_headers
 from archestra_gateway.protocol.jsonrpc import Message
 from archestra_gateway.services.mcp_gateway_listen import Listen
 from archestra_gateway.services.mcp_rounds import Request, Rounds
 from archestra_gateway.services.mcp_view import Visibility
-from archestra_gateway.upstreams.dialogue import Call
 from archestra_gateway.upstreams.server import Server
 
 
@@ -49,7 +47,7 @@ class ModernProxy:
         server = request.server
         if request.listener is None:
             raise jsonrpc.InvalidMessage(f"{modern.LISTEN} needs `Accept: text/event-stream`")
-        upstream = await server.shared()
+        await server.shared()
         listen = Listen.wanted(request.message, request.listener, Visibility())
 
         def hear(_: str, news: Message | None) -> None:
@@ -60,11 +58,11 @@ class ModernProxy:
         self.listens.add(listen)
         server.watchers.append(hear)
         try:
-            for uri in listen.uris:
-                asked = jsonrpc.request(0, "resources/subscribe", {"uri": uri})
-                with contextlib.suppress(GatewayError):  # the client is told of the rest all the same
-                    await upstream.call(Call(asked, is_own=True))
-            await listen.ended.wait()
+            async with AsyncExitStack() as watching:
+                for uri in listen.uris:
+                    if await server.watched.add(uri):
+                        watching.push_async_callback(server.watched.remove, uri)
+                await listen.ended.wait()
         finally:
             server.watchers.remove(hear)
             self.listens.discard(listen)

@@ -1,6 +1,6 @@
 """The request log: takes what every MCP and LLM call looked like, and answers questions about it."""
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from typing import Any, TypedDict
 
@@ -47,11 +47,12 @@ class StatsAnswer(Stats):
 
 @attrs.frozen
 class RequestLog:
-    """Whoever asks sees every call that was recorded before."""
+    """Whoever asks sees every call that was recorded before; `listeners` hear of each at once."""
 
     database: Database
     redactor: Redactor
     config: RequestLogConfig
+    listeners: list[Callable[[Entry], object]] = attrs.field(factory=list, init=False)
     _writer: Writer = attrs.field(init=False)
 
     @_writer.default
@@ -67,6 +68,8 @@ class RequestLog:
         """Never waits, never raises."""
         if self.config.enabled:
             self._writer.put(entry)
+            for listener in self.listeners:
+                listener(entry)
 
     def counters(self) -> Counters:
         writer = self._writer

@@ -5,7 +5,7 @@ import contextlib
 import logging
 import socket
 import time
-from collections.abc import AsyncIterator, Callable, Coroutine, Mapping
+from collections.abc import AsyncIterator, Callable, Coroutine, Mapping, Sized
 from pathlib import Path
 from typing import Any
 
@@ -36,18 +36,22 @@ KEEP_ALIVE = (
 
 @attrs.define(eq=False)
 class Lease:
-    """One upstream of the server `owner`; `on_end` hears that it is over, `pins` are open streams."""
+    """One upstream of the server `owner`; `on_end` hears that it is over.
+
+    While it has `pins` (open streams) or somebody has `watched` something through it, it is needed.
+    """
 
     owner: str
     upstream: Upstream
     on_end: Callable[[], None]
     is_session: bool
+    watched: Sized = ()
     pins: int = 0
 
     def idle(self, now: float) -> float:
         """Seconds without anything to do; negative while it is needed."""
         dialogue = self.upstream.dialogue
-        return -1.0 if self.pins or dialogue.in_flight else now - dialogue.last_used
+        return -1.0 if self.pins or self.watched or dialogue.in_flight else now - dialogue.last_used
 
 
 @attrs.define(eq=False)

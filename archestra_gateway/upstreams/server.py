@@ -39,6 +39,7 @@ from archestra_gateway.upstreams.stdio import Child
 from archestra_gateway.upstreams.tool_gate import ToolGate
 from archestra_gateway.upstreams.tools import error_text
 from archestra_gateway.upstreams.upstream import Upstream
+from archestra_gateway.upstreams.watched import Watched
 
 LONG_LIFE = 10.0
 COUNTING = 5.0
@@ -70,6 +71,7 @@ class Server:
         self.prepare: Prepare = _as_it_is
         self.authorization = pool.authorize(name)
         self.watchers: list[Watcher] = []
+        self.on_state: Callable[[str], object] = lambda name: None
         self.initialized: Raw | None = None
         self.era = Era()
         self._parameters: Parameters | None = None
@@ -86,6 +88,7 @@ class Server:
         self.is_learning = False
         self._version: str | None = None
         self._looks: set[asyncio.Task[None]] = set()
+        self.watched = Watched(self.shared, lambda: self._shared)
         self.pins = Pins(trusts_changes=self.permissions.tool_changes == "accept")
 
     async def shared(self) -> Upstream:
@@ -170,9 +173,10 @@ class Server:
     async def parameters(self) -> Parameters:
         """Which arguments its tools want to have as headers too."""
         if self._parameters is None:
-            self._parameters = Parameters()
-            with contextlib.suppress(UpstreamError):  # one that has no tools
+            try:
                 await self.tools()
+            except UpstreamError:
+                self._parameters = Parameters()  # it has no tools
         return self._parameters or Parameters()
 
     async def repeated(self, message: Message, is_wrong: bool = False) -> Mapping[str, str]:
@@ -216,6 +220,7 @@ class Server:
         state = self._state(self.authorization.shown())
         if state != self._shown[0]:
             self._shown = state, time.time()
+            self.on_state(self.name)
 
     def _state(self, authorization: Authorization | None) -> State:
         if authorization is not None and authorization.state == "needed":
@@ -250,6 +255,8 @@ class Server:
         self.initialized = answer["result"]
         if upstream.dialogue.gate is not None:
             self._counting = self._spawn(upstream.dialogue.gate.look())
+        if self.watched:
+            self._spawn(self.watched.again(upstream))
         self._tell_watchers(None)
         return upstream
 
@@ -268,7 +275,8 @@ class Server:
                 upstream, answer = await self._open_initialized(call, listen)
                 seen_by = abilities(mcp.member(call.message.get("params"), "capabilities"))
                 upstream.dialogue.gate = ToolGate(self.name, self.pins, upstream, seen_by, self._spawn)
-                lease = Lease(self.name, upstream, on_end, is_session)
+                watched = self.watched if not is_session else ()
+                lease = Lease(self.name, upstream, on_end, is_session, watched)
                 self._pool.leases.append(lease)
         except GatewayError as error:
             raise self._failed(error) from error.__cause__
@@ -334,6 +342,11 @@ class Server:
         task.add_done_callback(self._looks.discard)
         return task
 
+    async def _come_back(self) -> None:
+        """There are clients that wait to hear of it, and need not call it for that."""
+        with contextlib.suppress(GatewayError):
+            await self.shared()
+
     def _died(self, born: float, child: Child, error: GatewayError) -> None:
         now = time.monotonic()
         if child.dialogue.served or now - born > LONG_LIFE:
@@ -343,6 +356,8 @@ class Server:
         self.stderr.note(error.message)
         self._pool.died(child)
         self._health.failed(error)
+        if self.watched and self._shared is None:
+            self._spawn(self._come_back())
 
     def _failed(self, error: GatewayError) -> GatewayError:
         self._could_start = False

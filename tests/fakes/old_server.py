@@ -139,12 +139,19 @@ def set_level(params):
     return {}
 
 
+def say(text):
+    sys.stderr.write(f"{text}\n")
+    sys.stderr.flush()
+
+
 def subscribe(params):
+    say(f"subscribed {params['uri']}")
     SESSION["subscriptions"].append(params["uri"])
     return {}
 
 
 def unsubscribe(params):
+    say(f"unsubscribed {params['uri']}")
     SESSION["subscriptions"].remove(params["uri"])
     return {}
 
@@ -192,8 +199,7 @@ def receive(message):
     elif "id" in message:
         threading.Thread(target=answer, args=(message,), daemon=True).start()
     else:
-        sys.stderr.write(f"heard {message['method']}\n")
-        sys.stderr.flush()
+        say(f"heard {message['method']}")
         if message["method"] == "notifications/initialized" and asks_for_roots():
             threading.Thread(target=ask, args=("roots/list",), daemon=True).start()
 
