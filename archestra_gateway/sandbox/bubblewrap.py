@@ -9,7 +9,8 @@ from archestra_gateway.sandbox.policy import Mount, Policy, is_system, is_within
 from archestra_gateway.schemas.permissions import MIB
 
 HOME = "/home/mcp"
-TOOLS = "/opt/archestra"
+TOOLS = "/run/archestra"
+"""Where nothing is ever granted."""
 STAGE = "/mnt"
 PROXY_URL = "http://127.0.0.1:3128"
 TMP_SIZE = 256 * MIB

@@ -133,14 +133,20 @@ def closed(mounts: Iterable[Mount], uid: int) -> Iterable[str]:
 
 
 def closed_folder(top: str, folder: str, uid: int) -> str | None:
-    """The first on the way from `top` down to `folder` that another user may not walk through."""
+    """The first on the way from `top` down to `folder` that the child's user may not walk through."""
     path = top
     for part in Path(os.path.relpath(folder, top)).parts:
         path = os.path.join(path, part)
-        found = os.stat(path)
-        if found.st_uid != uid and not found.st_mode & stat.S_IXOTH:
+        if not _may_walk(path, uid):
             return path
     return None
+
+
+def _may_walk(folder: str, uid: int) -> bool:
+    if os.geteuid() != 0:  # then it is our own user, whose groups count too
+        return os.access(folder, os.X_OK)
+    found = os.stat(folder)
+    return found.st_uid == uid or bool(found.st_mode & stat.S_IXOTH)
 
 
 def variables(

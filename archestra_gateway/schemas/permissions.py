@@ -8,7 +8,7 @@ from typing import Any, Literal
 import attrs
 
 HOST_NAME = re.compile(r"(?!-)[a-z0-9_-]{1,63}(?<!-)(\.(?!-)[a-z0-9_-]{1,63}(?<!-))*")
-UNGRANTABLE = ("/", "/proc", "/sys", "/dev", "/run", "/var/run", "/etc", "/usr", "/boot")
+UNGRANTABLE = ("/", "/proc", "/sys", "/dev", "/run", "/var/run", "/etc", "/usr", "/boot", "/home")
 """Granted whole they would undo the confinement; folders in most of them can be granted."""
 
 MIB = 1024 * 1024

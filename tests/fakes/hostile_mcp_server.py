@@ -3,6 +3,7 @@
 It runs under any Python without packages. What is refused comes back as "refused: …"; what worked as itself.
 """
 
+import contextlib
 import ctypes
 import json
 import os
@@ -53,10 +54,10 @@ def resolve(name):
     return socket.gethostbyname(name)
 
 
-def ask_name_server(address):
+def ask_name_server(address, port=53):
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as connection:
         connection.settimeout(1)
-        connection.sendto(b"\0\1\1\0\0\1\0\0\0\0\0\0\7example\3com\0\0\1\0\1", (address, 53))
+        connection.sendto(b"\0\1\1\0\0\1\0\0\0\0\0\0\7example\3com\0\0\1\0\1", (address, port))
         return connection.recv(512).hex()
 
 
@@ -170,7 +171,8 @@ def limits():
 def outlive(seconds):
     """A process that leaves session and group, and closes what it inherited."""
     if os.fork() == 0:
-        os.setsid()
+        with contextlib.suppress(OSError):
+            os.setsid()
         if os.fork() == 0:
             for descriptor in range(3):
                 os.close(descriptor)
@@ -186,6 +188,11 @@ def flood(stream, megabytes):
         target.write(line)
     target.flush()
     return "flooded"
+
+
+def wait(seconds):
+    time.sleep(seconds)
+    return "waited"
 
 
 def answer_others():

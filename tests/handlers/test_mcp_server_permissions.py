@@ -68,6 +68,7 @@ async def test_a_grant_restarts_what_runs_and_is_kept(
     [
         ({"read_only": ["docs"]}, "must be an absolute path"),
         ({"read_write": ["/"]}, "can not be granted whole"),
+        ({"read_only": ["/home"]}, "can not be granted whole"),
         ({"hosts": ["https://example.com"]}, "must be `host:port`"),
         ({"limits": {"processes": 1}}, "must be at least 4"),
         ({"sandbox": "maybe"}, "sandbox"),

@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 import os
+import secrets
 import shutil
 import signal
 import socket
@@ -14,25 +15,16 @@ from typing import Any
 import pytest
 
 from archestra_gateway.errors import GatewayError
+from archestra_gateway.sandbox.watch import tree
 from archestra_gateway.schemas.permissions import MIB, Limits
 
 Hostile = Callable[..., Any]
+Running = Callable[[], list[int]]
 FAKES = Path(__file__).parent.parent / "fakes"
 
 
 def is_refused(answer: Any) -> bool:
     return isinstance(answer, str) and answer.startswith("refused: ")
-
-
-def descendants_named(word: str) -> list[int]:
-    found = []
-    for folder in Path("/proc").glob("[0-9]*"):
-        try:
-            if word in (folder / "cmdline").read_bytes().decode(errors="replace"):
-                found.append(int(folder.name))
-        except OSError:
-            continue
-    return found
 
 
 @pytest.mark.parametrize(
@@ -131,16 +123,54 @@ async def test_other_processes_and_their_secrets_are_out_of_sight(hostile: Hosti
     assert is_refused(await confined("new_user_namespace"))
 
 
-async def test_its_secrets_are_in_nobodys_process_list(hostile: Hostile, tmp_path: Path) -> None:
+@pytest.mark.parametrize("in_session", [False, True], ids=["shared", "session"])
+@pytest.mark.parametrize("hosts", [[], ["example.com:443"]], ids=["without network", "with a host"])
+async def test_its_secrets_are_in_nobodys_process_list(
+    hostile: Hostile, tmp_path: Path, named_script: Path, running: Running, hosts: list[str], in_session: bool
+) -> None:
+    """The environment of its own processes, which only it and its user may read, is the one place."""
     folder = tmp_path / "shared"
     folder.mkdir()
-    confined = hostile(env={"OWN_KEY": "my-own-key"}, read_only=[str(folder)])
+    key = secrets.token_hex(16)
+    confined = hostile(
+        env={"OWN_KEY": key},
+        read_write=[str(folder)],
+        hosts=hosts,
+        script=named_script,
+        in_session=in_session,
+    )
+    await confined("limits")
+    tree_of_it = set(tree((await confined.upstream()).pid))
+
+    commands = {pid: seen(pid, "cmdline") for pid in map(int, filter(str.isdigit, os.listdir("/proc")))}
+    environments = {pid: seen(pid, "environ") for pid in commands}
+
+    assert set(running()) <= tree_of_it
+    assert not [text for text in commands.values() if key in text or (str(folder) in text)]
+    assert {pid for pid, text in environments.items() if key in text} <= tree_of_it
+
+
+def seen(pid: int, name: str) -> str:
+    with contextlib.suppress(OSError):
+        return Path(f"/proc/{pid}/{name}").read_bytes().decode(errors="replace")
+    return ""
+
+
+@pytest.mark.parametrize("in_session", [False, True], ids=["shared", "session"])
+@pytest.mark.parametrize("hosts", [[], ["example.com:443"]], ids=["without network", "with a host"])
+async def test_it_runs_as_nobody_with_nothing(
+    hostile: Hostile, named_script: Path, running: Running, hosts: list[str], in_session: bool
+) -> None:
+    """As the kernel has it: no root, no group, no capability, nothing to be gained, and calls filtered."""
+    confined = hostile(script=named_script, hosts=hosts, in_session=in_session)
     await confined("limits")
 
-    shown = [Path(f"/proc/{pid}/cmdline").read_text() for pid in descendants_named("hostile_mcp_server")]
+    [child] = [pid for pid in running() if seen(pid, "comm").startswith("python")]
+    status = dict(line.split(":\t", 1) for line in seen(child, "status").splitlines() if ":\t" in line)
 
-    assert shown
-    assert not [line for line in shown if "my-own-key" in line or str(folder) in line]
+    assert not {"0"} & set(status["Uid"].split() + status["Gid"].split())
+    assert [int(status[name], 16) for name in ("CapPrm", "CapEff", "CapAmb")] == [0] * 3
+    assert (status["NoNewPrivs"], status["Seccomp"]) == ("1", "2")
 
 
 async def test_it_can_not_signal_anybody(hostile: Hostile) -> None:
@@ -176,6 +206,15 @@ async def test_a_socket_in_a_granted_folder_is_of_no_use(hostile: Hostile, tmp_p
         assert is_refused(await hostile(read_only=[str(folder)])("unix_socket", path=str(folder / "agent")))
 
 
+@pytest.mark.parametrize("hosts", [[], ["example.com:443"]], ids=["without network", "with a host"])
+@pytest.mark.parametrize("folder", ["/opt", "/mnt", "/srv", "/var"])
+async def test_folders_beside_its_own_can_be_granted(hostile: Hostile, folder: str, hosts: list[str]) -> None:
+    confined = hostile(read_only=[folder], hosts=hosts)
+
+    assert await confined("look", path="/home") == ["mcp"]
+    assert await confined("look", path=folder) == sorted(os.listdir(folder))
+
+
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root has folders that its children can not open")
 async def test_a_granted_folder_that_its_user_can_not_open_is_told(hostile: Hostile, tmp_path: Path) -> None:
     with pytest.raises(GatewayError, match="who can not open it: let that user in"):
@@ -188,6 +227,13 @@ async def test_names_are_not_looked_up_without_a_network(hostile: Hostile) -> No
 
 async def test_forking_for_ever_ends_at_the_limit(hostile: Hostile) -> None:
     assert await hostile(limits=Limits(processes=40))("fork_for_ever") < 40
+
+
+async def test_nobody_else_is_short_of_processes(hostile: Hostile) -> None:
+    confined, other = hostile(limits=Limits(processes=40), in_session=True), hostile("other")
+    assert await confined("fork_for_ever") < 40
+
+    assert await other("fork_for_ever") > 100
 
 
 async def test_memory_ends_at_the_limit(hostile: Hostile) -> None:
@@ -223,18 +269,24 @@ async def test_many_files_are_counted_together(hostile: Hostile) -> None:
     assert "limits.disk" in (confined.server.status().last_error or "")
 
 
-async def test_nothing_outlives_it(hostile: Hostile) -> None:
-    confined = hostile()
+@pytest.mark.parametrize("in_session", [False, True], ids=["shared", "session"])
+@pytest.mark.parametrize("how", ["killed", "stopped"])
+async def test_nothing_outlives_it(
+    hostile: Hostile, named_script: Path, running: Running, how: str, in_session: bool
+) -> None:
+    confined = hostile(script=named_script, in_session=in_session)
     assert await confined("outlive", seconds=61.5) == "left behind"
-    upstream = await confined.server.shared()
-    assert len(descendants_named("hostile_mcp_server")) > 2
+    upstream = await confined.upstream()
+    assert len(running()) > 2
 
-    os.kill(upstream.pid, signal.SIGKILL)
+    if how == "killed":
+        os.kill(upstream.pid, signal.SIGKILL)
+    else:
+        await upstream.stop()
 
-    deadline = time.monotonic() + 5
-    while descendants_named("hostile_mcp_server"):
-        assert time.monotonic() < deadline
-        await asyncio.sleep(0.02)
+    async with asyncio.timeout(10):
+        while running():
+            await asyncio.sleep(0.02)
 
 
 async def test_floods_and_foreign_answers_do_not_stop_the_gateway(hostile: Hostile) -> None:
@@ -253,6 +305,17 @@ async def test_floods_and_foreign_answers_do_not_stop_the_gateway(hostile: Hosti
 
     assert slowest < 1
     assert await asyncio.gather(*flooding) == ["flooded", "flooded"]
-    with contextlib.suppress(ValueError):  # its own call gets what it said first
+
+
+async def test_answers_to_other_peoples_ids_reach_nobody(hostile: Hostile) -> None:
+    """Neither those who wait for another server nor those who wait for another process of this one."""
+    confined, session, other = hostile(), hostile(in_session=True), hostile("other")
+    session.server = confined.server
+    waiting = [asyncio.create_task(each("wait", seconds=1)) for each in (session, other)]
+    await asyncio.sleep(0.3)
+
+    with pytest.raises(ValueError, match=r".+"):  # its own call gets what it said first, which is no JSON
         await confined("answer_others")
-    assert await other("limits") == {"CORE": 0, "NOFILE": 1024}
+
+    assert await asyncio.gather(*waiting) == ["waited", "waited"]
+    assert await confined("limits") == {"CORE": 0, "NOFILE": 1024}
