@@ -1,5 +1,6 @@
 """`archestra-gateway clients …`: the daemon's `/api/external_mcp_client` in words."""
 
+import shlex
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
@@ -61,6 +62,8 @@ def list_all(config: Path | None, data_dir: Path | None, as_json: bool, everythi
 @click.option("--format", help="What the file of a program that the gateway does not know is written in.")
 def connect(config: Path | None, data_dir: Path | None, as_json: bool, name: str, **wanted: Any) -> None:
     """Write the gateway into a program's file, or repair what others changed there."""
+    if wanted["path"]:
+        wanted["path"] = str(Path(wanted["path"]).expanduser().absolute())
     given = {
         key: list(value) if key in ("servers", "tools") else value for key, value in wanted.items() if value
     }
@@ -72,7 +75,7 @@ def connect(config: Path | None, data_dir: Path | None, as_json: bool, name: str
     entries = ", ".join(entry["name"] for entry in connected["entries"])
     click.echo(f"{connected['title']} is connected: {entries or 'nothing yet'} in {connected['path']}.")
     _print_notes(connected["notes"])
-    click.echo(f"`{PROGRAM} clients disconnect {name}` undoes it.")
+    click.echo(f"`{PROGRAM} clients disconnect {shlex.quote(name)}` undoes it.")
 
 
 @clients.command()
@@ -150,10 +153,12 @@ def bring_in(
     chosen = list(servers)
     if everything or not chosen:
         found = ask("GET", f"{_place(name)}/servers")
-        if not everything:
+        chosen = [each["name"] for each in found if everything and not each["problem"]]
+        if not chosen:
             print_json(found) if as_json else print_lines(map(_described, found))
+            if not (found or as_json):
+                click.echo(f"There are no servers in the file of {name}.")
             return
-        chosen = [each["name"] for each in found if not each["problem"]]
     result = ask("POST", f"{_place(name)}/import", {"servers": chosen, "replace": replace})
     failed = [each for each in result["servers"] if each["problem"]]
     if as_json:

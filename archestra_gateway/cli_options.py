@@ -75,8 +75,7 @@ def asker(config: Path | None, data_dir: Path | None, route: str, timeout: float
 
 
 def _sentence(body: Any) -> str:
-    error = body["error"]
-    return " ".join((f"{error['message']}.", *error.get("details", {}).get("fields", ())))
+    return f"{body['error']['message']}."
 
 
 def print_lines(lines: Iterable[str]) -> None:

@@ -1,6 +1,6 @@
 """Plans carried out: a client's file written, or its own program asked to write it."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 
 import attrs
@@ -41,12 +41,17 @@ def servers(job: Job) -> list[FoundServer]:
         return read_servers(job.target.client, files.read(job.target.path) or "")
 
 
-def planned_connect(job: Job, offered: Entries, *, repair: bool = True) -> Callable[[str | None], Plan]:
+def planned_connect(
+    job: Job, offered: Entries, *, repair: bool = True, instead_of: Sequence[str] = ()
+) -> Callable[[str | None], Plan]:
     """What `connect` will make of a text; an entry whose name is taken there gets a longer one."""
+    client = job.target.client
 
     def make(text: str | None) -> Plan:
+        for name in instead_of:
+            text = remove_entry(client.form, text or "", client.section, name)
         wanted = _named(job, text, offered)
-        return plan.connect(job.target.client, text, job.record, wanted, repair=repair)
+        return plan.connect(client, text, job.record, wanted, repair=repair)
 
     return make
 
@@ -62,14 +67,17 @@ def preview(job: Job, make: Callable[[str | None], Plan]) -> tuple[str | None, s
         return text, make(text).text
 
 
-def connect(job: Job, offered: Entries, *, repair: bool = True) -> Record:
-    """Raises Conflict when the file can not be read or written, or a name is taken."""
+def connect(job: Job, offered: Entries, *, repair: bool = True, instead_of: Sequence[str] = ()) -> Record:
+    """Entries that these are `instead_of` go in the same change.
+
+    Raises Conflict when the file can not be read or written, or a name is taken.
+    """
     with _in_words(job):
-        if command_lines(job, offered):
+        if command_lines(job, offered) and not instead_of:
             record = _connect_by_command(job, offered)
             if record:
                 return record
-        return _carry_out(job, planned_connect(job, offered, repair=repair))
+        return _carry_out(job, planned_connect(job, offered, repair=repair, instead_of=instead_of))
 
 
 def disconnect(job: Job) -> None:
@@ -88,19 +96,6 @@ def disconnect(job: Job) -> None:
 def restore(job: Job, content: str) -> None:
     """Writes a backup back, after a backup of what is there now."""
     files.update(job.target.path, lambda _: content, job.backups, job.target.name)
-
-
-def take_out(job: Job, names: list[str]) -> None:
-    """Removes entries that are not ours, because somebody asked for it."""
-    client = job.target.client
-
-    def change(text: str | None) -> str | None:
-        for name in names:
-            text = remove_entry(client.form, text or "", client.section, name)
-        return text
-
-    with _in_words(job):
-        files.update(job.target.path, change, job.backups, job.target.name)
 
 
 def command_lines(job: Job, offered: Entries) -> list[list[str]]:

@@ -71,11 +71,13 @@ class Backups:
     def read(self, name: str, backup_id: str) -> bytes:
         """Raises NotFound."""
         if not ID.fullmatch(backup_id):
-            raise NotFound("There is no such backup", backup=backup_id)
+            raise NotFound(f"There is no backup {backup_id!r} of this client's file", backup=backup_id)
         try:
             return (self._folder(name) / backup_id).read_bytes()
         except FileNotFoundError as error:
-            raise NotFound("There is no such backup", backup=backup_id) from error
+            raise NotFound(
+                f"There is no backup {backup_id!r} of this client's file", backup=backup_id
+            ) from error
 
     def _folder(self, name: str) -> Path:
         readable = re.sub(r"[^A-Za-z0-9_-]", "_", name)[:64]

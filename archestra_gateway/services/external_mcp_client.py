@@ -1,9 +1,11 @@
 """The person's other AI programs: connected through their own files, kept in step, disconnected."""
 
 import asyncio
+import contextlib
 import logging
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
+from pathlib import Path
 from typing import Any
 
 import attrs
@@ -13,8 +15,9 @@ from archestra_gateway.client_configs import apply
 from archestra_gateway.client_configs.apply import Job
 from archestra_gateway.client_configs.backups import Backups
 from archestra_gateway.client_configs.machine import Machine
-from archestra_gateway.client_configs.plan import Record
-from archestra_gateway.errors import Conflict, GatewayError, NotFound
+from archestra_gateway.client_configs.plan import Record, State
+from archestra_gateway.client_configs.targets import Target
+from archestra_gateway.errors import Conflict, GatewayError, NotFound, ValidationFailed
 from archestra_gateway.schemas.external_mcp_client import (
     ClientConfig,
     CreateExternalMcpClient,
@@ -22,7 +25,7 @@ from archestra_gateway.schemas.external_mcp_client import (
     WrittenEntry,
 )
 from archestra_gateway.services.external_mcp_client_known import Known, KnownClients
-from archestra_gateway.services.external_mcp_client_target import Gateway, offered, target_of
+from archestra_gateway.services.external_mcp_client_target import Gateway, gone, offered, target_of
 from archestra_gateway.services.mcp_server import McpServers
 from archestra_gateway.store import mcp_request_log
 from archestra_gateway.store.database import Database
@@ -68,25 +71,25 @@ class ExternalMcpClients:
     async def delete(self, name: str) -> None:
         """Disconnects it first."""
         async with self._lock:
-            known = self._known.get(name)
-            if known.is_connected:
-                await asyncio.to_thread(apply.disconnect, await self.job(known))
+            await self._take_out(self._known.get(name))
             await self._known.delete(name)
 
-    async def connect(self, name: str, config: ClientConfig | None = None) -> ExternalMcpClient:
-        """Writes our entries; on a connected client, again."""
+    async def connect(
+        self, name: str, config: ClientConfig | None = None, instead_of: Sequence[str] = ()
+    ) -> ExternalMcpClient:
+        """Writes our entries; on a connected client, again. Others that they are `instead_of` go."""
         async with self._lock:
             known = self._known.find(name) or await self._insert(name, config or ClientConfig())
             if config is not None and config != known.config:
                 known = await self._configure(known, config)
-            return await self._shown(await self._connect(known))
+            return await self._shown(await self._connect(known, instead_of=instead_of))
 
     async def disconnect(self, name: str) -> None:
         """Removes exactly what was written; nothing where nothing was."""
         async with self._lock:
             known = self._known.get(name)
             if known.is_connected:
-                await asyncio.to_thread(apply.disconnect, await self.job(known))
+                await self._take_out(known)
                 await self._known.save(known.disconnected())
 
     async def restore(self, name: str, backup: str | None) -> ExternalMcpClient:
@@ -151,7 +154,7 @@ class ExternalMcpClients:
             self._stale.clear()
             await self.sync()
 
-    async def _connect(self, known: Known, *, repair: bool = True) -> Known:
+    async def _connect(self, known: Known, *, repair: bool = True, instead_of: Sequence[str] = ()) -> Known:
         job = await self.job(known)
         entries = self.offered(job, known)
         if not repair and entries == job.record.entries:
@@ -160,19 +163,27 @@ class ExternalMcpClients:
         intended = attrs.evolve(job.record, entries={**job.record.entries, **entries})
         begun = await self._known.save(attrs.evolve(known, record=intended))
         try:
-            record = await asyncio.to_thread(apply.connect, job, entries, repair=repair)
+            record = await asyncio.to_thread(
+                apply.connect, job, entries, repair=repair, instead_of=instead_of
+            )
         except GatewayError:
             await self._known.save(known)
             raise
         connected_at = known.connected_at or timestamp.now()
         return await self._known.save(attrs.evolve(begun, record=record, connected_at=connected_at))
 
+    async def _take_out(self, known: Known) -> None:
+        """Whoever was in a file that is no more is in it no more."""
+        if known.is_connected:
+            with contextlib.suppress(ValidationFailed):
+                await asyncio.to_thread(apply.disconnect, await self.job(known))
+
     async def _configure(self, known: Known, config: ClientConfig) -> Known:
         """Another configuration; where it names another file, our entries leave the old one."""
-        job = await self.job(known)
-        target = target_of(job.machine, known.name, config)
-        if target.path != job.target.path and known.is_connected:
-            await asyncio.to_thread(apply.disconnect, job)
+        machine = await self.machine()
+        target = target_of(machine, known.name, config)
+        if known.is_connected and target.path != _path_of(machine, known):
+            await self._take_out(known)
             known = known.disconnected()
         return await self._known.save(attrs.evolve(known, config=config))
 
@@ -185,14 +196,19 @@ class ExternalMcpClients:
         target_of(self._machine, name, config)
         return await self._known.insert(Known.new(name, config))
 
-    async def _shown(self, known: Known) -> ExternalMcpClient:
-        job = await self.job(known)
-        problem, states = None, {}
+    async def _looked_at(self, known: Known) -> tuple[Target, dict[str, State], str | None]:
+        """Its file, what has become of our entries there, and why that can not be told."""
         try:
-            states = await asyncio.to_thread(apply.states, job)
+            job = await self.job(known)
+        except ValidationFailed as error:
+            return gone(known.name), {}, error.message
+        try:
+            return job.target, await asyncio.to_thread(apply.states, job), None
         except GatewayError as error:
-            problem = error.message
-        target = job.target
+            return job.target, {}, error.message
+
+    async def _shown(self, known: Known) -> ExternalMcpClient:
+        target, states, problem = await self._looked_at(known)
         async with self._database.read() as db:
             usage = await mcp_request_log.usage_of_client(db, known.name)
         return ExternalMcpClient(
@@ -207,10 +223,22 @@ class ExternalMcpClients:
             is_drifted=any(state != "same" for state in states.values()),
             entries=[WrittenEntry(name=name, state=state) for name, state in states.items()],
             problem=problem,
-            notes=list(target.client.notes),
+            notes=[*target.client.notes, *self._missing_servers(known)],
             last_seen_at=usage["last_seen_at"],
             requests=usage["requests"],
             connected_at=known.connected_at,
             created_at=known.created_at,
             updated_at=known.updated_at,
         )
+
+    def _missing_servers(self, known: Known) -> list[str]:
+        there = {server.name for server in self._servers.list_all()}
+        missing = [name for name in known.config.servers or () if name not in there]
+        return [f"There is no MCP server {name}, which it is to get." for name in missing]
+
+
+def _path_of(machine: Machine, known: Known) -> Path | None:
+    try:
+        return target_of(machine, known.name, known.config).path
+    except ValidationFailed:
+        return None

@@ -108,8 +108,8 @@ class ClientFiles:
         imported = [result.found for result in results if result.name]
         if not wanted.replace or not imported:
             return ImportResult(servers=results, client=None)
-        await asyncio.to_thread(apply.take_out, job, imported)
-        return ImportResult(servers=results, client=await self._clients.connect(name))
+        client = await self._clients.connect(name, instead_of=imported)
+        return ImportResult(servers=results, client=client)
 
     async def _bring_in(self, job: Job, found: FoundServer) -> ImportedServer:
         problem = self._problem(job, found)

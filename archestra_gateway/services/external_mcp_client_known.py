@@ -83,7 +83,7 @@ class KnownClients:
         """Raises NotFound."""
         known = self._known.get(name)
         if known is None:
-            raise NotFound("External MCP client not found", name=name)
+            raise NotFound(f"There is no external MCP client {name}: connect it first", name=name)
         return known
 
     def is_connected(self, name: str) -> bool:

@@ -2,6 +2,7 @@
 
 import sys
 from collections.abc import Mapping
+from difflib import get_close_matches
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote, urlsplit
@@ -44,20 +45,28 @@ def bridge_program(data_dir: Path, config_file: Path | None) -> tuple[str, ...]:
 def target_of(machine: Machine, name: str, config: ClientConfig) -> Target:
     """The file of a known client, or of any other that `config` describes. Raises ValidationFailed."""
     path = Path(config.path).expanduser() if config.path else None
-    known = next((target for target in targets(machine) if target.name == name), None)
-    if known:
+    found = {target.name: target for target in targets(machine)}
+    if known := found.get(name):
         if config.format or config.key or config.entry:
             raise ValidationFailed(
-                f"{known.title} is a client that the gateway knows",
-                fields=["`format`, `key` and `entry` can not be chosen for it: they describe other clients"],
+                f"The gateway knows {known.title}: `format`, `key` and `entry` describe other clients",
+                fields={"config": "`config.format`, `config.key` and `config.entry` describe other clients"},
             )
         return attrs.evolve(known, path=path) if path else known
     if path is None or config.format is None:
+        close = get_close_matches(name, found, n=1)
+        meant = f"; did you mean {close[0]}? Else" if close else ":"
         raise ValidationFailed(
-            f"{name} is not a client that the gateway knows: say where its file is, and what format it has",
-            fields=["`path` and `format` are needed for such a client"],
+            f"The gateway knows no client {name}{meant} give the `path` and the `format` of its file",
+            fields={"config": "`config.path` and `config.format` are needed for such a client"},
         )
     return Target(name, name, _custom(name, config, Format(config.format)), path, path.exists())
+
+
+def gone(name: str) -> Target:
+    """In the place of a client that was known and is no more, such as an editor's profile."""
+    config = ClientConfig()
+    return Target(name, name, _custom(name, config, Format.JSON), Path(), is_installed=False)
 
 
 def offered(

@@ -285,7 +285,7 @@ class TestBackups:
 
     @pytest.mark.parametrize("backup", ["../../etc/passwd", "", ".", "20260101T000000.000000Z"])
     def test_a_backup_that_is_not_there(self, backups: Backups, backup: str) -> None:
-        with pytest.raises(NotFound, match="There is no such backup"):
+        with pytest.raises(NotFound, match="There is no backup"):
             backups.read("cursor", backup)
 
     def test_names_of_clients_can_not_leave_the_folder(self, backups: Backups) -> None:

@@ -159,13 +159,34 @@ def test_what_is_wrong_is_one_sentence(start, run, cursor) -> None:
 
     broken = run("clients", "connect", "cursor")
     unknown = run("clients", "connect", "unheard-of")
+    mistyped = run("clients", "connect", "curser")
     never = run("clients", "disconnect", "zed")
+    empty = run("clients", "import", "zed", "--all")
+    format_ = run("clients", "connect", "mine", "--path", "~/mine", "--format", "ini")
+    backup = run("clients", "restore", "cursor", "--backup", "1")
 
-    assert (broken.returncode, unknown.returncode, never.returncode) == (1, 1, 1)
+    wrong = (broken, unknown, mistyped, never, format_, backup)
+    assert [each.returncode for each in wrong] == [1] * 6
+    assert [each.stderr.count("\n") for each in wrong] == [1] * 6
     assert "The configuration of Cursor is left alone" in broken.stderr
-    assert "say where its file is" in unknown.stderr
-    assert never.stderr.count("\n") == 1
+    assert "The gateway knows no client unheard-of: give the `path` and the `format`" in unknown.stderr
+    assert "did you mean cursor?" in mistyped.stderr
+    assert "There is no external MCP client zed: connect it first." in never.stderr
+    assert "`config.format` must be 'json'" in format_.stderr
+    assert "There is no backup '1' of this client's file." in backup.stderr
+    assert (empty.returncode, empty.stdout) == (0, "There are no servers in the file of zed.\n")
     assert cursor.read_text() == "{ broken"
+
+
+def test_a_program_of_ones_own_and_servers_that_are_not_there(start, run, home) -> None:
+    start()
+
+    connected = run("clients", "connect", "My Client", "--path", "~/own.json", "--format", "json")
+    again = run("clients", "connect", "cursor", "--server", "nobody")
+
+    assert "`archestra-gateway clients disconnect 'My Client'` undoes it." in connected.stdout
+    assert (home / "own.json").exists()
+    assert "Note: There is no MCP server nobody, which it is to get." in again.stdout
 
 
 @pytest.mark.parametrize("delay", [0.0, 0.004, 0.01, 0.02, 0.05])

@@ -314,6 +314,26 @@ async def test_servers_are_brought_in_and_replaced_by_the_gateway(client: Client
     assert (confined["sandbox"], confined["hosts"], confined["read_write"]) == ("on", [], [])
     assert servers_in(cursor) == {"archestra": MCP}
     assert "// mine" in cursor.read_text()
+    await client.post(f"{ROUTE}/cursor/restore", json={})
+    assert cursor.read_text() == OLD
+
+
+async def test_a_profile_that_is_gone_stands_in_nobodys_way(client: Client, home: Path) -> None:
+    profile = home / ".config" / "Code" / "User" / "profiles" / "-1a2b"
+    profile.mkdir(parents=True)
+    name = "vscode-profile--1a2b"
+    await connect(client, name)
+    await connect(client, "cursor")
+    shutil.rmtree(profile)
+
+    shown = {each["name"]: each for each in await get(client, "")}
+    gone = await client.delete(f"{ROUTE}/{name}")
+
+    assert shown["cursor"]["problem"] is None
+    assert "give the `path`" in shown[name]["problem"]
+    assert (shown[name]["is_installed"], shown[name]["entries"]) == (False, [])
+    assert gone.status == 204
+    assert [each["name"] for each in await get(client, "")] == ["cursor"]
 
 
 async def test_what_can_not_be_brought_in_says_why(client: Client, cursor: Path) -> None:
