@@ -202,6 +202,12 @@ class AgentConfig:
         "You are a helpful assistant. Use your tools where they help, and say plainly what did not work.",
         "What every model is told first; a request's `system` takes its place.",
     )
+    thinking: str = setting(
+        "auto",
+        "Whether a model is to think first, where it can be told (Ollama, Anthropic): on, off, or auto (as "
+        "it does by itself); a request's `thinking` takes its place.",
+        one_of("auto", "on", "off"),
+    )
     titles: bool = setting(True, "Let the model find a title for a new chat.")
     max_steps: int = setting(
         20, "Model calls of one answer, after which it ends whether the model is done or not.", at_least(1)

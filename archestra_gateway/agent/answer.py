@@ -3,6 +3,7 @@
 import attrs
 
 from archestra_gateway.agent.speaker import Speaker
+from archestra_gateway.agent.thought import seal
 from archestra_gateway.agent.tools import Offered, resolve
 from archestra_gateway.agent.written import ThinkTags, WrittenCalls
 from archestra_gateway.errors import UpstreamError
@@ -16,6 +17,8 @@ from archestra_gateway.providers.conversation import (
     ModelEvent,
     ReasoningDelta,
     TextDelta,
+    Thought,
+    ThoughtEnded,
     ToolCall,
 )
 
@@ -37,6 +40,8 @@ class Answer:
     output_tokens: int = 0
     _texts: list[str] = attrs.field(factory=list)
     _reasoning: list[str] = attrs.field(factory=list)
+    _thought: list[str] = attrs.field(factory=list)
+    _sealed: list[Thought] = attrs.field(factory=list)
     _begun: dict[int, str] = attrs.field(factory=dict)
     _thoughts: ThinkTags = attrs.field(factory=ThinkTags)
     _written: WrittenCalls = attrs.field(init=False)
@@ -46,7 +51,9 @@ class Answer:
 
     @property
     def turn(self) -> AssistantTurn:
-        return AssistantTurn("".join(self._texts), "".join(self._reasoning), tuple(self.calls))
+        return AssistantTurn(
+            "".join(self._texts), "".join(self._reasoning), tuple(self.calls), tuple(self._sealed)
+        )
 
     def hear(self, event: ModelEvent) -> None:
         match event:
@@ -56,6 +63,9 @@ class Answer:
                 self._say(self._written.feed(text) if text else "")
             case ReasoningDelta(text):
                 self._think(text)
+                self._thought.append(text)
+            case ThoughtEnded(signature, redacted):
+                self._seal(Thought("".join(self._thought), signature, redacted))
             case CallBegun(index, name):
                 self._begin(index, name)
             case CallDelta(index, text):
@@ -89,6 +99,11 @@ class Answer:
         if text:
             self._reasoning.append(text)
             self.speaker.reasoning(text)
+
+    def _seal(self, thought: Thought) -> None:
+        self._thought.clear()
+        self._sealed.append(thought)
+        self.speaker.seal(seal(thought))
 
     def _begin(self, index: int, name: str) -> None:
         tool = resolve(self.tools, name)

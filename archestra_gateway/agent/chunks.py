@@ -94,8 +94,9 @@ def reasoning_delta(part: str, text: str) -> Chunk:
     return {"type": "reasoning-delta", "id": part, "delta": text}
 
 
-def reasoning_end(part: str) -> Chunk:
-    return {"type": "reasoning-end", "id": part}
+def reasoning_end(part: str, seal: dict[str, Any] | None = None) -> Chunk:
+    chunk: Chunk = {"type": "reasoning-end", "id": part}
+    return {**chunk, "providerMetadata": seal} if seal else chunk
 
 
 def ours(is_ours: bool) -> dict[str, bool]:

@@ -10,6 +10,7 @@ from urllib.parse import unquote_to_bytes
 import attrs
 
 from archestra_gateway.agent.outcome import Outcome, cut, read_output
+from archestra_gateway.agent.thought import read as read_thought
 from archestra_gateway.errors import ValidationFailed
 from archestra_gateway.providers.conversation import (
     AssistantTurn,
@@ -108,8 +109,10 @@ class History:
         calls = tuple(
             ToolCall(part["toolCallId"], tool_name(part), _input(part.get("input"))) for part in tools
         )
+        thoughts = [read_thought(part) for part in parts if part["type"] == "reasoning"]
         if text or calls:
-            yield AssistantTurn(text, calls=calls)
+            sealed = tuple(thought for thought in thoughts if thought is not None)
+            yield AssistantTurn(text, calls=calls, thoughts=sealed)
         if calls:
             yield ToolTurn(tuple(self._result(part) for part in tools))
 

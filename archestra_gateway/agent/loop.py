@@ -15,15 +15,31 @@ from archestra_gateway.agent.repeats import Repeats, told
 from archestra_gateway.agent.speaker import Speaker
 from archestra_gateway.agent.tools import Offered
 from archestra_gateway.errors import UpstreamError
-from archestra_gateway.providers.conversation import ModelEvent, Prompt, ToolCall, ToolResult, ToolTurn
+from archestra_gateway.providers.conversation import (
+    ModelEvent,
+    Prompt,
+    Thinking,
+    ToolCall,
+    ToolResult,
+    ToolTurn,
+)
 
 NO_TOOLS = "The model {model} can not use tools, so it answers without them"
+NO_THINKING = "The model {model} can not be told whether to think, so it answers as it does by itself"
 TOO_MANY_STEPS = "The answer ends here: it took {steps} steps, which is the most that agent.max_steps allows"
 HOPELESS = "The answer ends here: the model makes the same call again and again"
 
 
 class ToolsRefused(UpstreamError):
     """The model can be asked without tools only; nothing of an answer has come."""
+
+
+class ThinkingRefused(UpstreamError):
+    """The model can be asked with `instead` only; nothing of an answer has come."""
+
+    def __init__(self, message: str, instead: Thinking) -> None:
+        super().__init__(message)
+        self.instead: Thinking = instead
 
 
 @attrs.frozen
@@ -107,12 +123,17 @@ class Loop:
         return "step-limit"
 
     async def _ask(self) -> Answer:
-        try:
-            return await self._listen()
-        except ToolsRefused:
-            self.tools = {}
-            self.speaker.notice(NO_TOOLS.format(model=self.prompt.model))
-            return await self._listen()
+        """As it was wanted, or as the model can."""
+        while True:
+            try:
+                return await self._listen()
+            except ToolsRefused:
+                self.tools = {}
+                self.speaker.notice(NO_TOOLS.format(model=self.prompt.model))
+            except ThinkingRefused as refusal:
+                self.prompt = attrs.evolve(self.prompt, thinking=refusal.instead)
+                if refusal.instead == "auto":
+                    self.speaker.notice(NO_THINKING.format(model=self.prompt.model))
 
     async def _listen(self) -> Answer:
         prompt = self._fitting()

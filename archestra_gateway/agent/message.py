@@ -75,7 +75,10 @@ class Message:
         self._texts[kind[0] + chunk["id"]] = (part, [])
 
     def _finish_text(self, chunk: Chunk) -> None:
-        self._end(chunk["type"][0] + chunk["id"])
+        key = chunk["type"][0] + chunk["id"]
+        if "providerMetadata" in chunk:
+            self._texts[key][0]["providerMetadata"] = chunk["providerMetadata"]
+        self._end(key)
 
     def _end(self, key: str) -> None:
         part, pieces = self._texts.pop(key)

@@ -45,6 +45,12 @@ class Speaker:
         if text:
             self.emit(chunks.reasoning_delta(self._part("reasoning"), text))
 
+    def seal(self, seal: dict[str, Any]) -> None:
+        """Ends the reasoning with what its provider wants to see again."""
+        part = self._part("reasoning")
+        self._open = None
+        self.emit(chunks.reasoning_end(part, seal))
+
     def notice(self, text: str, part: str | None = None) -> None:
         self.end_part()
         self.emit(chunks.notice(text, part))

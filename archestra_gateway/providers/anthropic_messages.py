@@ -18,9 +18,13 @@ from archestra_gateway.providers.conversation import (
     Prompt,
     ReasoningDelta,
     TextDelta,
+    Thinking,
+    Thought,
+    ThoughtEnded,
     ToolResult,
     ToolTurn,
     Turn,
+    UserTurn,
 )
 from archestra_gateway.providers.dialect import (
     BROKEN_OFF,
@@ -32,6 +36,13 @@ from archestra_gateway.providers.dialect import (
 )
 
 MOST_TOKENS = 8192
+THINKING_TOKENS = 8192
+THINKING: dict[Thinking, dict[str, Any]] = {
+    "auto": {},
+    "on": {"thinking": {"type": "adaptive", "display": "summarized"}},
+    "budget": {"thinking": {"type": "enabled", "budget_tokens": THINKING_TOKENS}},
+    "off": {"thinking": {"type": "disabled"}},
+}
 REASONS = {"end_turn": "stop", "stop_sequence": "stop", "max_tokens": "length", "tool_use": "tool-calls"}
 
 
@@ -39,12 +50,14 @@ class _Block(msgspec.Struct):
     type: str = ""
     name: str = ""
     text: str = ""
+    data: str = ""
 
 
 class _Delta(msgspec.Struct):
     type: str = ""
     text: str = ""
     thinking: str = ""
+    signature: str = ""
     partial_json: str = ""
     stop_reason: str | None = None
 
@@ -71,11 +84,15 @@ _decoder = msgspec.json.Decoder(_Event)
 
 
 def body(prompt: Prompt) -> dict[str, Any]:
+    question = max((at for at, turn in enumerate(prompt.turns) if isinstance(turn, UserTurn)), default=-1)
+    thinking = _thinking(prompt, question)
+    room = THINKING_TOKENS if thinking in ("on", "budget") else 0
     wanted: dict[str, Any] = {
         "model": prompt.model,
-        "max_tokens": 64 if prompt.is_brief else MOST_TOKENS,
-        "messages": [_message(turn) for turn in prompt.turns],
+        "max_tokens": 64 if prompt.is_brief else MOST_TOKENS + room,
+        "messages": [_message(turn, is_new=at > question) for at, turn in enumerate(prompt.turns)],
         "stream": True,
+        **THINKING[thinking],
     }
     if prompt.system:
         wanted["system"] = prompt.system
@@ -91,7 +108,16 @@ def body(prompt: Prompt) -> dict[str, Any]:
     return wanted
 
 
-def _message(turn: Turn) -> dict[str, Any]:
+def _thinking(prompt: Prompt, question: int) -> Thinking:
+    """With a budget, a model can not begin to think between a call and its result."""
+    after = (turn for turn in prompt.turns[question + 1 :] if isinstance(turn, AssistantTurn))
+    first = next(after, None)
+    has_not_thought = first is not None and not first.thoughts
+    return "auto" if prompt.thinking == "budget" and has_not_thought else prompt.thinking
+
+
+def _message(turn: Turn, *, is_new: bool) -> dict[str, Any]:
+    """Thoughts go back while the answer that they belong to goes on; after that nobody wants them."""
     if isinstance(turn, ToolTurn):
         return {"role": "user", "content": [_result(result) for result in turn.results]}
     if isinstance(turn, AssistantTurn):
@@ -99,7 +125,8 @@ def _message(turn: Turn) -> dict[str, Any]:
             {"type": "tool_use", "id": call.id, "name": call.name, "input": _object(call.input)}
             for call in turn.calls
         ]
-        return {"role": "assistant", "content": [*_text(turn.text), *calls] or "…"}
+        thoughts = [_thought(thought) for thought in turn.thoughts] if is_new else []
+        return {"role": "assistant", "content": [*thoughts, *_text(turn.text), *calls] or "…"}
     pictures = [
         {
             "type": "image",
@@ -117,6 +144,12 @@ def _result(result: ToolResult) -> dict[str, Any]:
         "content": result.text,
         "is_error": result.is_error,
     }
+
+
+def _thought(thought: Thought) -> dict[str, Any]:
+    if thought.redacted:
+        return {"type": "redacted_thinking", "data": thought.redacted}
+    return {"type": "thinking", "thinking": thought.text, "signature": thought.signature}
 
 
 def _text(text: str) -> list[dict[str, Any]]:
@@ -168,6 +201,8 @@ class AnthropicReader:
         match event.type:
             case "content_block_start" if event.content_block.type == "tool_use":
                 return self._begin(event.index, event.content_block.name)
+            case "content_block_start" if event.content_block.type == "redacted_thinking":
+                return [ThoughtEnded(redacted=event.content_block.data)]
             case "content_block_start" if event.content_block.text:
                 return [TextDelta(event.content_block.text)]
             case "content_block_delta":
@@ -195,6 +230,8 @@ class AnthropicReader:
             return [TextDelta(delta.text)]
         if delta.thinking:
             return [ReasoningDelta(delta.thinking)]
+        if delta.signature:
+            return [ThoughtEnded(delta.signature)]
         call = self._calls.get(index)
         if delta.partial_json and call is not None:
             call.pieces.append(delta.partial_json)

@@ -1,8 +1,11 @@
 """What is said to a model and what comes back, in words that belong to no provider."""
 
-from typing import Any
+from typing import Any, Literal
 
 import attrs
+
+Thinking = Literal["auto", "on", "budget", "off"]
+"""What a model is asked for; `budget` is how older models of Anthropic have it."""
 
 
 @attrs.frozen
@@ -35,10 +38,20 @@ class UserTurn:
 
 
 @attrs.frozen
+class Thought:
+    """Thinking that its provider wants to see again beside a tool's result, signed or sealed by it."""
+
+    text: str = ""
+    signature: str = ""
+    redacted: str = ""
+
+
+@attrs.frozen
 class AssistantTurn:
     text: str
     reasoning: str = ""
     calls: tuple[ToolCall, ...] = ()
+    thoughts: tuple[Thought, ...] = ()
 
 
 @attrs.frozen
@@ -73,6 +86,7 @@ class Prompt:
     tools: tuple[Tool, ...] = ()
     is_brief: bool = False
     context: int = 0
+    thinking: Thinking = "auto"
 
 
 @attrs.frozen
@@ -83,6 +97,14 @@ class TextDelta:
 @attrs.frozen
 class ReasoningDelta:
     text: str
+
+
+@attrs.frozen
+class ThoughtEnded:
+    """With its signature, or with all that there is of one that nobody may read."""
+
+    signature: str = ""
+    redacted: str = ""
 
 
 @attrs.frozen
@@ -126,4 +148,4 @@ class Failed:
     message: str
 
 
-ModelEvent = TextDelta | ReasoningDelta | CallBegun | CallDelta | CallReady | Finished | Failed
+ModelEvent = TextDelta | ReasoningDelta | ThoughtEnded | CallBegun | CallDelta | CallReady | Finished | Failed

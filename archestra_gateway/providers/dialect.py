@@ -19,6 +19,8 @@ NO_TOOLS = re.compile(
     re.IGNORECASE,
 )
 
+NO_THINKING = re.compile(r"think.{0,80}not support|not support.{0,80}think", re.IGNORECASE | re.DOTALL)
+
 
 class Reader(Protocol):
     """Bytes of one streamed answer in, events out."""
@@ -61,6 +63,11 @@ def error_text(status: int, body: bytes) -> str:
 def refuses_tools(status: int, message: str) -> bool:
     """The model can only be asked without tools."""
     return 400 <= status < 500 and NO_TOOLS.search(message) is not None
+
+
+def refuses_thinking(status: int, message: str) -> bool:
+    """The model can not be told how to think in this way."""
+    return 400 <= status < 500 and NO_THINKING.search(message) is not None
 
 
 def tool_input(text: str) -> Any:

@@ -70,6 +70,8 @@ def body(prompt: Prompt) -> dict[str, Any]:
     if prompt.tools:
         wanted["tools"] = [function(tool) for tool in prompt.tools]
     options = {"num_ctx": prompt.context} if prompt.context else {}
+    if prompt.thinking != "auto":
+        wanted["think"] = prompt.thinking == "on"
     if prompt.is_brief:
         wanted["think"] = False
         options["num_predict"] = 32

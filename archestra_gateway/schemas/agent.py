@@ -13,6 +13,7 @@ class ChatRequest:
 
     `tools` has names of tools or servers (`*` is all of them) and objects `{name, description, inputSchema}`,
     which are the client's own to carry out; without it all tools of all enabled servers are offered.
+    `thinking` says whether the model is to think first, where it can be told (Ollama, Anthropic).
     `sdk_version` 6 or 7 asks for approvals as those versions have them.
     """
 
@@ -26,6 +27,7 @@ class ChatRequest:
     model: str | None = None
     system: str | None = None
     tools: list[Any] | None = None
+    thinking: bool | None = None
     sdk_version: int | None = None
 
 

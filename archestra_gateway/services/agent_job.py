@@ -1,6 +1,6 @@
 """The work of one run: which tools and which model, the calls that waited for a yes, then the loop."""
 
-from typing import Any
+from typing import Any, cast
 
 import attrs
 
@@ -11,7 +11,7 @@ from archestra_gateway.agent.loop import Loop, Numbers, Permit, Ports
 from archestra_gateway.agent.speaker import Speaker
 from archestra_gateway.agent.tools import Offered, client_tools, table, wanted_names
 from archestra_gateway.config import AgentConfig
-from archestra_gateway.providers.conversation import Prompt, ToolCall
+from archestra_gateway.providers.conversation import Prompt, Thinking, ToolCall
 from archestra_gateway.schemas.agent import ChatRequest
 from archestra_gateway.services.agent_approval import (
     CHANGED,
@@ -87,11 +87,18 @@ class Job:
             "\n\n".join(text for text in (system, told) if text),
             History(self._result_limit).turns(self._history()),
             context=self.config.context,
+            thinking=self._thinking,
         )
         ports = Ports(
             lambda prompt: self.models.ask(self.provider, self.calls, prompt), self._permit, self._call
         )
         return Loop(self.speaker, ports, prompt, tools, self.config.max_steps, self.context, self.numbers)
+
+    @property
+    def _thinking(self) -> Thinking:
+        if self.wanted.thinking is None:
+            return cast(Thinking, self.config.thinking)
+        return "on" if self.wanted.thinking else "off"
 
     @property
     def _result_limit(self) -> int:

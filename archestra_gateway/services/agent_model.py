@@ -8,13 +8,13 @@ from contextlib import aclosing
 import attrs
 import msgspec
 
-from archestra_gateway.agent.loop import ToolsRefused
+from archestra_gateway.agent.loop import ThinkingRefused, ToolsRefused
 from archestra_gateway.config import AgentConfig
 from archestra_gateway.errors import GatewayError, UpstreamError, UpstreamTimeout, UpstreamUnavailable
 from archestra_gateway.log import Redactor
 from archestra_gateway.protocol.plain_json import decoded
-from archestra_gateway.providers.conversation import ModelEvent, Prompt
-from archestra_gateway.providers.dialect import error_text, refuses_tools
+from archestra_gateway.providers.conversation import ModelEvent, Prompt, Thinking
+from archestra_gateway.providers.dialect import error_text, refuses_thinking, refuses_tools
 from archestra_gateway.services.agent_log import Calls
 from archestra_gateway.services.llm import Llm
 from archestra_gateway.services.llm_provider import LlmProviders, Provider
@@ -30,7 +30,7 @@ SHOWING = 3.0
 
 @attrs.frozen
 class Models:
-    """Remembers which models were found to be unable to use tools, and how many tokens each takes."""
+    """Remembers of models that they can not use tools, how many tokens they take, and how they think."""
 
     _llm: Llm
     _providers: LlmProviders
@@ -38,6 +38,7 @@ class Models:
     _config: AgentConfig
     _without_tools: set[tuple[str, str]] = attrs.field(factory=set)
     _contexts: dict[tuple[str, str], int] = attrs.field(factory=dict)
+    _instead: dict[tuple[str, str, Thinking], Thinking] = attrs.field(factory=dict)
 
     async def provider(self, name: str | None, model: str | None) -> Provider:
         """Raises NotFound. Who names a model means it: no other provider is taken in its place."""
@@ -99,6 +100,9 @@ class Models:
         can_not = not provider.kind.takes_tools or (provider.name, prompt.model) in self._without_tools
         if prompt.tools and can_not:
             raise ToolsRefused("This model can not use tools")
+        instead = self._instead.get((provider.name, prompt.model, prompt.thinking))
+        if instead is not None:
+            raise ThinkingRefused("This model can not be told so", instead)
         dialect = provider.kind.dialect
         body = dialect.encode(prompt)
         method = f"POST {dialect.path}"
@@ -136,6 +140,10 @@ class Models:
         if prompt.tools and refuses_tools(status, message):
             self._without_tools.add((provider.name, prompt.model))
             return ToolsRefused(message)
+        if prompt.thinking != "auto" and refuses_thinking(status, message):
+            instead: Thinking = "budget" if prompt.thinking == "on" and "adaptive" in message else "auto"
+            self._instead[provider.name, prompt.model, prompt.thinking] = instead
+            return ThinkingRefused(message, instead)
         return UpstreamError(
             f"{provider.name} answered {status} for the model {prompt.model}: {message}", status=status
         )

@@ -111,6 +111,25 @@ async def test_a_page_has_tools_of_its_own(tell: Tell, button: str, said: str) -
     assert kinds(shown) == ["tool-ask_user", "text"]
 
 
+async def test_a_page_keeps_the_seals_of_thoughts(client: TestClient, tell: Tell, model_url: str) -> None:
+    wanted = {"name": "claude", "kind": "anthropic", "base_url": model_url}
+    await client.post("/api/llm_provider", json=wanted)
+    own = {"name": "fake__echo", "description": "Echo", "inputSchema": {"type": "object"}}
+
+    shown = await tell(
+        "answered",
+        model="old",
+        body={"provider": "claude", "thinking": True, "tools": [own]},
+        buttons=["Output"],
+        until="The tool said: because",
+    )
+
+    assert is_well(shown)
+    async with client.session.get(f"{model_url}/asked") as answer:
+        [content] = [message["content"] for message in (await answer.json())[-1]["messages"][1:2]]
+    assert [block["type"] for block in content] == ["thinking", "redacted_thinking", "tool_use"]
+
+
 async def test_a_tool_of_the_page_waits_through_a_reload(tell: Tell) -> None:
     shown = await tell(
         "reloaded",

@@ -99,6 +99,8 @@ def refusal(model: str, asked: dict[str, Any]) -> web.Response | None:
         return web.json_response(
             {"error": "registry.ollama.ai/library/no-tools does not support tools"}, status=400
         )
+    if model == "thoughtless" and asked.get("think"):
+        return web.json_response({"error": '"thoughtless" does not support thinking'}, status=400)
     if model == "broken":
         return web.json_response({"error": "model runner has unexpectedly stopped"}, status=500)
     if model == "missing":
@@ -159,6 +161,76 @@ async def event(answer: web.StreamResponse, delta: dict[str, Any], reason: str |
     await answer.write(b"data: " + json.dumps(chunk).encode() + b"\n\n")
 
 
+async def anthropic(request: web.Request) -> web.StreamResponse:
+    """`old` models know a budget of thinking only; a call is taken back with the thought that led to it."""
+    asked = await request.json()
+    ASKED.append(asked)
+    thinking = asked.get("thinking", {}).get("type", "disabled")
+    refused = refusal_to_think(asked, thinking)
+    if refused:
+        error = {"type": "error", "error": {"type": "invalid_request_error", "message": refused}}
+        return web.json_response(error, status=400)
+    answer = web.StreamResponse(headers={"Content-Type": "text/event-stream"})
+    await answer.prepare(request)
+    given = [
+        {"role": "tool", "content": block["content"]}
+        for message in asked["messages"]
+        if isinstance(message["content"], list)
+        for block in message["content"]
+        if block["type"] == "tool_result"
+    ]
+    blocks: list[list[dict[str, Any]]] = []
+    if thinking != "disabled":
+        blocks += [thought("thinking", "I call."), thought("redacted_thinking", "c2VjcmV0")]
+    async for item in lines(request, {"model": "echoes", "messages": given}):
+        for wanted in item.get("tool_calls", ()):
+            blocks.append(tool_use(wanted["function"]))
+        if "content" in item:
+            blocks.append([{"type": "text", "text": ""}, {"type": "text_delta", "text": item["content"]}])
+    rows: list[dict[str, Any]] = [{"type": "message_start", "message": {"usage": {"input_tokens": 7}}}]
+    for index, (begun, *deltas) in enumerate(blocks):
+        rows.append({"type": "content_block_start", "index": index, "content_block": begun})
+        rows += [{"type": "content_block_delta", "index": index, "delta": delta} for delta in deltas]
+        rows.append({"type": "content_block_stop", "index": index})
+    reason = "end_turn" if given else "tool_use"
+    rows.append({"type": "message_delta", "delta": {"stop_reason": reason}, "usage": {"output_tokens": 3}})
+    rows.append({"type": "message_stop"})
+    for row in rows:
+        await answer.write(b"data: " + json.dumps(row).encode() + b"\n\n")
+    return answer
+
+
+def refusal_to_think(asked: dict[str, Any], thinking: str) -> str:
+    if asked["model"] == "old" and thinking == "adaptive":
+        return "adaptive thinking is not supported on this model"
+    if asked["model"] == "thoughtless" and thinking != "disabled":
+        return "This model does not support thinking"
+    last = asked["messages"][-2:]
+    blocks = last[0]["content"] if len(last) == 2 and isinstance(last[0]["content"], list) else []
+    kinds = [block["type"] for block in blocks]
+    if thinking == "enabled" and "tool_use" in kinds and kinds[0] != "thinking":
+        return f"messages.1.content.0.type: Expected `thinking`, but found `{kinds[0]}`"
+    if any(block.get("signature", "signed") != "signed" for block in blocks):
+        return "messages.1.content.0: Invalid `signature` in `thinking` block"
+    return ""
+
+
+def thought(kind: str, text: str) -> list[dict[str, Any]]:
+    if kind == "redacted_thinking":
+        return [{"type": kind, "data": text}]
+    deltas = [
+        {"type": "thinking_delta", "thinking": text},
+        {"type": "signature_delta", "signature": "signed"},
+    ]
+    return [{"type": kind, "thinking": "", "signature": ""}, *deltas]
+
+
+def tool_use(function: dict[str, Any]) -> list[dict[str, Any]]:
+    text = json.dumps(function["arguments"])
+    begun = {"type": "tool_use", "id": "c1", "name": function["name"], "input": {}}
+    return [begun, {"type": "input_json_delta", "partial_json": text}]
+
+
 async def tags(request: web.Request) -> web.StreamResponse:
     return web.json_response({"models": [{"name": "words", "model": "words"}]})
 
@@ -187,6 +259,7 @@ def make_app() -> web.Application:
     app.router.add_get("/api/tags", tags)
     app.router.add_post("/api/show", show)
     app.router.add_post("/v1/chat/completions", openai)
+    app.router.add_post("/v1/messages", anthropic)
     app.router.add_get("/asked", asked)
     app.router.add_post("/release", release)
     return app

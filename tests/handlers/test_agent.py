@@ -390,6 +390,69 @@ async def test_openai_compatible_providers_stream_calls_in_pieces(
     assert "".join(chunk["inputTextDelta"] for chunk in talk.of("tool-input-delta")) == '{"text": "ping"}'
 
 
+class TestThinking:
+    @pytest.fixture(autouse=True)
+    async def claude(self, client: TestClient, tools: None, model_url: str) -> None:
+        wanted = {"name": "claude", "kind": "anthropic", "base_url": model_url}
+        assert (await client.post("/api/llm_provider", json=wanted)).status == 201
+
+    @pytest.mark.parametrize(
+        ("model", "kind"),
+        [("new", {"type": "adaptive", "display": "summarized"}), ("old", {"type": "enabled"})],
+    )
+    async def test_a_thought_goes_back_with_the_result_of_its_call(
+        self, client: TestClient, say: Say, model_url: str, model: str, kind: Json
+    ) -> None:
+        talk = await say(model, provider="claude", thinking=True)
+
+        assert talk.text == "The tool said: ping"
+        sealed = [chunk["providerMetadata"] for chunk in talk.of("reasoning-end")]
+        assert sealed[:2] == [
+            {"anthropic": {"signature": "signed"}},
+            {"anthropic": {"redactedData": "c2VjcmV0"}},
+        ]
+        asked = await last_asked(client, model_url)
+        assert asked["thinking"].items() >= kind.items()
+        assert asked["messages"][1]["content"][:2] == [
+            {"type": "thinking", "thinking": "I call.", "signature": "signed"},
+            {"type": "redacted_thinking", "data": "c2VjcmV0"},
+        ]
+        assert asked["messages"][1]["content"][2]["type"] == "tool_use"
+
+    async def test_a_thought_goes_back_through_the_client(
+        self, client: TestClient, say: Say, model_url: str
+    ) -> None:
+        own = {"name": "fake__echo", "description": "Echo", "inputSchema": {"type": "object"}}
+        await say("old", provider="claude", thinking=True, tools=[own])
+        message = (await chat(client))["messages"][1]
+        part = next(part for part in message["parts"] if part["type"] == "tool-fake__echo")
+        part |= {"state": "output-available", "output": "because"}
+
+        posted = {"tools": [own], "messageId": message["id"], "messages": [user(), message]}
+        talk = await say("old", provider="claude", thinking=True, **posted)
+
+        assert talk.text == "The tool said: because"
+        content = (await last_asked(client, model_url))["messages"][1]["content"]
+        assert [block["type"] for block in content] == ["thinking", "redacted_thinking", "tool_use"]
+
+    @pytest.mark.parametrize("provider", ["claude", "ollama"])
+    async def test_a_model_that_can_not_think_answers_all_the_same(self, say: Say, provider: str) -> None:
+        for _ in range(2):
+            talk = await say("thoughtless", provider=provider, thinking=True, tools=["fake"])
+
+            [notice] = talk.of("data-notice")
+            assert "can not be told whether to think" in notice["data"]["message"]
+            assert talk.text in ("The tool said: ping", "Hello from the script.")
+
+    @pytest.mark.parametrize(("wanted", "think"), [(True, True), (False, False), (None, None)])
+    async def test_ollama_is_told_what_was_asked_for(
+        self, client: TestClient, say: Say, model_url: str, wanted: bool | None, think: bool | None
+    ) -> None:
+        await say("words", tools=[], **({} if wanted is None else {"thinking": wanted}))
+
+        assert (await last_asked(client, model_url)).get("think") == think
+
+
 class TestApproval:
     @pytest.fixture(autouse=True)
     async def ask(self, client: TestClient, tools: None) -> None:

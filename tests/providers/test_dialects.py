@@ -17,6 +17,7 @@ from archestra_gateway.providers.conversation import (
     Prompt,
     ReasoningDelta,
     TextDelta,
+    ThoughtEnded,
     Tool,
     ToolCall,
     ToolResult,
@@ -201,6 +202,7 @@ DIALOGUES: dict[str, tuple[Dialect, bytes, list[Any]]] = {
         ),
         [
             ReasoningDelta("Hm"),
+            ThoughtEnded("x"),
             TextDelta("Hé"),
             CallBegun(0, "a"),
             CallDelta(0, '{"x":1}'),
