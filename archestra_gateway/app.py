@@ -280,6 +280,7 @@ async def _llm(app: web.Application) -> AsyncIterator[None]:
         http,
         config.server.data_dir / "embedded.log",
     )
+    app[keys.STATUS].sections["embedded"] = embedded.describe
     startable = ollama if config.llm.ollama.autostart else None
     app[keys.LLM] = Llm(providers, http, startable, app[keys.TOKEN], embedded)
     try:
@@ -296,7 +297,7 @@ async def _agent(app: web.Application) -> AsyncIterator[None]:
     models = Models(app[keys.LLM], app[keys.LLM_PROVIDERS], app[keys.REDACTOR], config)
     toolbox = Toolbox(app[keys.MCP_SERVERS], app[keys.CATALOGUE], config)
     app[keys.CHATS] = Chats(app[keys.DATABASE])
-    async with open_agent(app[keys.DATABASE], config, app[keys.REQUEST_LOG], models, toolbox) as app[
-        keys.AGENT
-    ]:
+    async with open_agent(app[keys.DATABASE], config, app[keys.REQUEST_LOG], models, toolbox) as agent:
+        app[keys.AGENT] = agent
+        app[keys.STATUS].sections["agent"] = agent.counts
         yield

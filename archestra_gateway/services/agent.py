@@ -106,6 +106,16 @@ class Agent:
         await self._chats.delete(chat_id)
         self.approvals.forget_chat(chat_id)
 
+    async def counts(self) -> dict[str, Any]:
+        """For the gateway's status; no model means the first one that the provider lists."""
+        return {
+            "running": len(self._runs),
+            "chats": await self._chats.count(),
+            "waiting_approvals": self.approvals.count,
+            "provider": self._config.provider,
+            "model": self._config.model or None,
+        }
+
     async def close(self) -> None:
         """Ends every run, so that its readers see that it was not its own end."""
         runs = [run.task for run in self._runs.values() if run.task is not None]

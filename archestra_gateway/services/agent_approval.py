@@ -111,6 +111,11 @@ class Approvals:
     def waiting(self, chat_id: str) -> list[Approval]:
         return [held.shown() for held in self._held.values() if held.chat_id == chat_id]
 
+    @property
+    def count(self) -> int:
+        """How many calls wait, over all chats."""
+        return sum(not held.answer.done() for held in self._held.values())
+
     async def answer(self, chat_id: str, approval_id: str, answer: AnswerApproval) -> Approval:
         """Raises NotFound for a call that does not wait any more."""
         held = self._held.get(approval_id)

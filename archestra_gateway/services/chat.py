@@ -41,6 +41,10 @@ class Chats:
             "next_cursor": f"{last['updated_at']}_{last['id']}" if last else None,
         }
 
+    async def count(self) -> int:
+        async with self._database.read() as db:
+            return await store.count(db, "")
+
     async def get(self, chat_id: str) -> dict[str, Any]:
         """Raises NotFound."""
         async with self._database.read() as db:

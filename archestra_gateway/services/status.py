@@ -2,7 +2,7 @@
 
 import os
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from typing import Any
 
 import attrs
@@ -12,7 +12,7 @@ from archestra_gateway.config import Config
 from archestra_gateway.store import status as store
 from archestra_gateway.store.database import Database
 
-Section = Callable[[], Mapping[str, Any]]
+Section = Callable[[], Mapping[str, Any] | Awaitable[Mapping[str, Any]]]
 
 
 @attrs.frozen
@@ -39,7 +39,7 @@ class StatusReport:
             "addresses": addresses,
             "data_dir": str(self.config.server.data_dir),
             "database": {"schema_version": await self._schema_version(), "size": self._size()},
-            "sections": {name: dict(section()) for name, section in self.sections.items()},
+            "sections": {name: await _told(section) for name, section in self.sections.items()},
         }
 
     async def _schema_version(self) -> int:
@@ -50,3 +50,8 @@ class StatusReport:
         path = self.database.path
         files = (path, path.with_name(path.name + "-wal"))
         return sum(file.stat().st_size for file in files if file.exists())
+
+
+async def _told(section: Section) -> dict[str, Any]:
+    told = section()
+    return dict(await told if isinstance(told, Awaitable) else told)

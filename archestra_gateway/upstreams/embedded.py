@@ -71,6 +71,16 @@ class Embedded:
     def is_available(self) -> bool:
         return self._problem() is None
 
+    def describe(self) -> dict[str, Any]:
+        """For the gateway's status; `problem` says what is missing, and what to do."""
+        running = self._running
+        is_running = running is not None and running.process.returncode is None
+        return {
+            "model": str(self._model),
+            "problem": self._problem(),
+            "pid": running.process.pid if running is not None and is_running else None,
+        }
+
     async def start(self) -> Running:
         """Where it listens and the key for it. Callers who come at the same time share one start.
 

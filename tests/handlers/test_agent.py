@@ -692,6 +692,24 @@ async def test_an_answer_outlives_its_reader_and_is_replayed_to_many(client: Tes
     assert (await chat(client))["last_run"] == "stopped"
 
 
+@pytest.mark.usefixtures("tools")
+async def test_the_gateways_status_counts_chats(client: TestClient) -> None:
+    async def section() -> Json:
+        return dict((await (await client.get("/api/status")).json())["sections"]["agent"])
+
+    defaults = {"provider": "ollama", "model": None}
+    assert await section() == {"running": 0, "chats": 0, "waiting_approvals": 0, **defaults}
+    await client.put("/api/agent/permission", json={"server_name": "fake", "decision": "ask"})
+    answer = await client.post(CHAT, json=body("echoes"))
+    async for _, chunk in frames(answer):
+        if chunk["type"] == "data-approval":
+            break
+
+    assert await section() == {"running": 1, "chats": 1, "waiting_approvals": 1, **defaults}
+    await client.post(f"{CHAT}/c1/stop")
+    assert await section() == {"running": 0, "chats": 1, "waiting_approvals": 0, **defaults}
+
+
 async def test_a_plain_reader_gets_what_follows_its_last_event(client: TestClient) -> None:
     await wait_for_text(client, await client.post(CHAT, json=body("stalls", tools=[])))
 
