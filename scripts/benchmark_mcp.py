@@ -1,191 +1,178 @@
-"""`tools/call` through /mcp_proxy with the request log on, with it off, and over bare stdio; prints ratios.
+"""`tools/call` through /mcp_proxy to a fast stdio child, and what others take for the same.
 
-    python scripts/benchmark_mcp.py [--seconds 3] [--rounds 3] [--in-flight 64] [--size 0]
+    python scripts/benchmark_mcp.py [--compare] [--seconds 3] [--rounds 3] [--in-flight 64] [--size 0]
 
-Both gateways (log on, log off), the server and the load generator are processes; rounds alternate.
+Alone it measures what the request log costs. With --compare it runs beside mcp-proxy and FastMCP's proxy,
+which it installs into a temporary folder; each is called in one session, as an MCP client does it. Every
+proxy, child and load is a process; rounds alternate, and the exit code says whether every target was met.
 """
 
 import argparse
-import asyncio
 import json
 import statistics
 import subprocess
 import sys
 import tempfile
-import time
+from contextlib import ExitStack
+from http.client import HTTPConnection
 from pathlib import Path
-from typing import Any
-from urllib.request import Request, urlopen
 
+import attrs
+import mcp_load
+import mcp_rivals
 import uvloop
+from mcp_load import Place
+from mcp_rivals import Proxy
 
-SERVER = """
-import re, sys
-size = int(sys.argv[1])
-text = b"x" * size or b"hello"
-for line in iter(sys.stdin.buffer.readline, b""):
-    number = re.search(rb'"id":(\\d+)', line)
-    if number is None:
-        continue
-    if b'"initialize"' in line:
-        result = b'{"protocolVersion":"2025-11-25","capabilities":{},"serverInfo":{"name":"fast"}}'
-    else:
-        result = b'{"content":[{"type":"text","text":"%b"}]}' % text
-    sys.stdout.buffer.write(b'{"jsonrpc":"2.0","id":%b,"result":%b}\\n' % (number[1], result))
-    sys.stdout.buffer.flush()
-"""
-PARAMS = {"name": "echo", "arguments": {"text": "hello"}}
-CALL = json.dumps({"jsonrpc": "2.0", "id": 1, "method": "tools/call", "params": PARAMS}).encode()
-
-
-class Caller(asyncio.Protocol):
-    """One keep-alive connection that calls again as soon as it is answered."""
-
-    def __init__(self, port: int, ends_at: float, latencies: list[float]) -> None:
-        head = (
-            f"POST /mcp_proxy/fast HTTP/1.1\r\nHost: localhost:{port}\r\nContent-Type: application/json\r\n"
-        )
-        self.request = f"{head}Content-Length: {len(CALL)}\r\n\r\n".encode() + CALL
-        self.ends_at = ends_at
-        self.latencies = latencies
-        self.done = asyncio.get_running_loop().create_future()
-        self.missing = 0
-
-    def connection_made(self, transport: Any) -> None:
-        self.transport = transport
-        self.call()
-
-    def call(self) -> None:
-        self.began = time.perf_counter()
-        self.transport.write(self.request)
-
-    def data_received(self, data: bytes) -> None:
-        if not self.missing:
-            head, _, data = data.partition(b"\r\n\r\n")
-            assert head.startswith(b"HTTP/1.1 200"), head + data
-            self.missing = int(head.lower().split(b"content-length: ")[1].split(b"\r\n")[0])
-        self.missing -= len(data)
-        if self.missing:
-            return
-        now = time.perf_counter()
-        self.latencies.append(now - self.began)
-        if now < self.ends_at:
-            self.call()
-        elif not self.done.done():
-            self.transport.close()
-            self.done.set_result(None)
-
-
-async def load_http(port: int, in_flight: int, seconds: float) -> dict[str, float]:
-    loop = asyncio.get_running_loop()
-    latencies: list[float] = []
-    ends_at = time.perf_counter() + seconds
-    callers = [Caller(port, ends_at, latencies) for _ in range(in_flight)]
-    for caller in callers:
-        await loop.create_connection(lambda caller=caller: caller, "127.0.0.1", port)
-    await asyncio.gather(*(caller.done for caller in callers))
-    return summary(latencies, seconds)
-
-
-async def load_stdio(size: int, in_flight: int, seconds: float) -> dict[str, float]:
-    """The server's own speed: `in_flight` lines always on their way."""
-    child = await asyncio.create_subprocess_exec(
-        sys.executable, "-c", SERVER, str(size), stdin=-1, stdout=-1, limit=16 * 1024 * 1024
-    )
-    assert child.stdin is not None
-    assert child.stdout is not None
-    latencies: list[float] = []
-    ends_at = time.perf_counter() + seconds
-    child.stdin.write((CALL.replace(b'"id": 1', b'"id":1') + b"\n") * in_flight)
-    while (began := time.perf_counter()) < ends_at:
-        await child.stdout.readline()
-        child.stdin.write(CALL.replace(b'"id": 1', b'"id":1') + b"\n")
-        latencies.append(time.perf_counter() - began)
-    child.kill()
-    await child.wait()
-    return summary(latencies, seconds)
-
-
-def summary(latencies: list[float], seconds: float) -> dict[str, float]:
-    return {"calls_per_second": len(latencies) / seconds, "p50_ms": statistics.median(latencies) * 1000}
-
-
-class Gateway:
-    """A daemon with the fast server installed."""
-
-    def __init__(self, folder: Path, size: int, *, with_log: bool) -> None:
-        folder.mkdir()
-        (folder / "config.toml").write_text(f"[request_log]\nenabled = {str(with_log).lower()}\n")
-        command = [sys.executable, "-m", "archestra_gateway", "serve", "--port", "0"]
-        command += ["--config", str(folder / "config.toml"), "--data-dir", str(folder / "data")]
-        self.process = subprocess.Popen(command, stdout=subprocess.PIPE)
-        assert self.process.stdout is not None
-        self.port = int(json.loads(self.process.stdout.readline())["listening"]["port"])
-        config = {"transport": "stdio", "command": sys.executable, "args": ["-c", SERVER, str(size)]}
-        body = json.dumps({"name": "fast", "server_config": config}).encode()
-        url = f"http://127.0.0.1:{self.port}/api/mcp_server"
-        urlopen(Request(url, body, {"Content-Type": "application/json"})).read()
-
-    def measure(self, in_flight: int, seconds: float) -> dict[str, float]:
-        return measure(
-            __file__, "--load", str(self.port), "--in-flight", str(in_flight), "--seconds", str(seconds)
-        )
-
-    def stop(self) -> None:
-        self.process.terminate()
-        self.process.wait()
-
-
-def measure(*arguments: str) -> dict[str, float]:
-    output = subprocess.run([sys.executable, *arguments], check=True, stdout=subprocess.PIPE).stdout
-    return dict(json.loads(output))
+MEGABYTE = 1_000_000
+STREAMS = 100
+DIRECT = "directly"
+OURS, MCP_PROXY, FASTMCP = "gateway", "mcp-proxy", "FastMCP"
+Rounds = dict[str, list[float]]
 
 
 def main() -> None:
     options = arguments()
     if options.load is not None:
-        print(json.dumps(uvloop.run(load_http(options.load, options.in_flight, options.seconds))))
-        return
-    with tempfile.TemporaryDirectory() as folder:
+        print(json.dumps(uvloop.run(load(options))))
+    elif options.compare:
+        sys.exit(compare(options))
+    else:
+        cost_of_log(options)
+
+
+async def load(options: argparse.Namespace) -> dict[str, float]:
+    """In a process of its own; without a place it is the child alone."""
+    if options.load == DIRECT:
+        return await mcp_load.load_stdio(options.size, options.in_flight, options.seconds)
+    place = Place(**json.loads(options.load))
+    return await mcp_load.load_http(place, options.size, options.in_flight, options.seconds)
+
+
+def measure(place: Place | None, size: int, in_flight: int, seconds: float) -> dict[str, float]:
+    where = DIRECT if place is None else json.dumps(attrs.asdict(place))
+    numbers = ["--size", str(size), "--in-flight", str(in_flight), "--seconds", str(seconds)]
+    command = [sys.executable, __file__, "--load", where, *numbers]
+    return dict(json.loads(subprocess.run(command, check=True, stdout=subprocess.PIPE).stdout))
+
+
+def cost_of_log(options: argparse.Namespace) -> None:
+    with tempfile.TemporaryDirectory() as folder, ExitStack() as ends:
+        rates: Rounds = {"stdio": [], "log on": [], "log off": []}
         gateways = {
-            "log on": Gateway(Path(folder, "on"), options.size, with_log=True),
-            "log off": Gateway(Path(folder, "off"), options.size, with_log=False),
+            name: mcp_rivals.start_gateway(Path(folder, name), with_log=name == "log on")
+            for name in ("log on", "log off")
         }
-        try:
-            compare(gateways, options)
-        finally:
-            for gateway in gateways.values():
-                gateway.stop()
+        for gateway in gateways.values():
+            ends.callback(gateway.stop)
+        for _ in range(options.rounds):
+            places = {"stdio": None, **{name: gateway.place for name, gateway in gateways.items()}}
+            for name, place in places.items():
+                seen = measure(place, options.size, options.in_flight, options.seconds)
+                rates[name].append(seen["calls_per_second"])
+    for name, values in rates.items():
+        print(f"{name:8} {statistics.median(values):10,.0f} calls/s at {options.in_flight} in flight")
+    kept = median(rates["log on"]) / median(rates["log off"])
+    print(f"log on / log off   {kept:.2f}   (wanted: at least 0.80)")
 
 
-def compare(gateways: dict[str, Gateway], options: argparse.Namespace) -> None:
-    rates: dict[str, list[float]] = {"stdio": [], **{name: [] for name in gateways}}
-    for gateway in gateways.values():
-        gateway.measure(options.in_flight, 0.5)
+def compare(options: argparse.Namespace) -> int:
+    with tempfile.TemporaryDirectory() as folder, ExitStack() as ends:
+        starts = {
+            OURS: mcp_rivals.start_gateway,
+            MCP_PROXY: mcp_rivals.start_mcp_proxy,
+            FASTMCP: mcp_rivals.start_fastmcp,
+        }
+        proxies: dict[str, Proxy] = {}
+        for name, start in starts.items():
+            proxies[name] = start(Path(folder, name))
+            ends.callback(proxies[name].stop)
+        for proxy in proxies.values():
+            measure(proxy.place, 0, 8, 1)
+        streams = {name: [memory_of_stream(proxy)] for name, proxy in proxies.items()}
+        rates, costs, megabytes, latencies = rounds(proxies, options)
+    show(f"calls/s at {options.in_flight} in flight", rates, "{:,.0f}")
+    show("1 MB results/s at 8 in flight", megabytes, "{:,.0f}")
+    show("p50 at 1 in flight, ms", latencies, "{:.3f}")
+    show("CPU of the proxy per call, µs", costs, "{:,.0f}")
+    show("memory per session with its stream, KB", streams, "{:,.1f}")
+    added = median([ours - direct for ours, direct in zip(latencies[OURS], latencies[DIRECT], strict=True)])
+    targets = [
+        (f"calls/s, times {MCP_PROXY}", ratio(rates, MCP_PROXY), 10, True),
+        (f"calls/s, times {FASTMCP}", ratio(rates, FASTMCP), 20, True),
+        (f"1 MB results/s, times {MCP_PROXY}", ratio(megabytes, MCP_PROXY), 2, True),
+        ("p50 at 1 in flight, ms added", added, 0.5, False),
+    ]
+    met = [told(*target) for target in targets]
+    return 0 if all(met) else 1
+
+
+def rounds(proxies: dict[str, Proxy], options: argparse.Namespace) -> tuple[Rounds, Rounds, Rounds, Rounds]:
+    """Calls a second, CPU of a call, megabytes a second, and latencies, of each round."""
+    rates, costs, megabytes = ({name: [] for name in proxies} for _ in range(3))
+    latencies: Rounds = {name: [] for name in (DIRECT, *proxies)}
     for _ in range(options.rounds):
-        direct = uvloop.run(load_stdio(options.size, options.in_flight, options.seconds))
-        rates["stdio"].append(direct["calls_per_second"])
-        for name, gateway in gateways.items():
-            rates[name].append(gateway.measure(options.in_flight, options.seconds)["calls_per_second"])
-    alone = {name: gateway.measure(1, options.seconds) for name, gateway in gateways.items()}
-    median = {name: statistics.median(values) for name, values in rates.items()}
-    for name, rate in median.items():
-        print(f"{name:8} {rate:10,.0f} calls/s at {options.in_flight} in flight")
-    for name, result in alone.items():
-        print(f"{name:8} {result['p50_ms']:10.3f} ms p50 at 1 in flight")
-    print(f"log on / log off   {median['log on'] / median['log off']:.2f}   (wanted: at least 0.80)")
-    print(f"log on / stdio     {median['log on'] / median['stdio']:.2f}")
+        for name, proxy in proxies.items():
+            before = proxy.cpu()
+            rate = measure(proxy.place, 0, options.in_flight, options.seconds)["calls_per_second"]
+            rates[name].append(rate)
+            costs[name].append((proxy.cpu() - before) / (rate * options.seconds) * 1e6)
+        for name, proxy in proxies.items():
+            megabytes[name].append(measure(proxy.place, MEGABYTE, 8, options.seconds)["calls_per_second"])
+        latencies[DIRECT].append(measure(None, 0, 1, 1)["p50_ms"])
+        for name, proxy in proxies.items():
+            latencies[name].append(measure(proxy.place, 0, 1, 1)["p50_ms"])
+    return rates, costs, megabytes, latencies
+
+
+def memory_of_stream(proxy: Proxy) -> float:
+    """Kilobytes for each of many sessions that hear what is said unasked."""
+    before = proxy.memory()
+    streams = [open_stream(mcp_load.open_session(proxy.mcp)) for _ in range(STREAMS)]
+    used = (proxy.memory() - before) / STREAMS
+    for stream in streams:
+        stream.close()
+    return used
+
+
+def open_stream(place: Place) -> HTTPConnection:
+    connection = HTTPConnection("127.0.0.1", place.port, timeout=10)
+    connection.request("GET", place.path, headers=place.headers())
+    assert connection.getresponse().status == 200
+    return connection
+
+
+def median(values: list[float]) -> float:
+    return statistics.median(values)
+
+
+def ratio(found: Rounds, rival: str) -> float:
+    """Of the rounds, the middle one: within a round both have the same machine."""
+    return median([ours / theirs for ours, theirs in zip(found[OURS], found[rival], strict=True)])
+
+
+def show(name: str, found: Rounds, form: str) -> None:
+    cells = "   ".join(f"{who} {form.format(median(values))}" for who, values in found.items())
+    print(f"{name:40}{cells}")
+
+
+def told(name: str, value: float, wanted: float, at_least: bool) -> bool:
+    is_met = value >= wanted if at_least else value < wanted
+    bound = f"{'at least' if at_least else 'below'} {wanted:g}"
+    print(f"{name:40}{value:8.2f}   (wanted: {bound}) {'met' if is_met else 'MISSED'}")
+    return is_met
 
 
 def arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
+    parser.add_argument("--compare", action="store_true", help="run beside mcp-proxy and FastMCP's proxy")
     parser.add_argument("--seconds", type=float, default=3.0)
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--in-flight", type=int, default=64)
     parser.add_argument("--size", type=int, default=0, help="bytes of a result's text; 0 for a short one")
-    parser.add_argument("--load", type=int, help=argparse.SUPPRESS)
+    parser.add_argument("--load", help=argparse.SUPPRESS)
     return parser.parse_args()
 
 
