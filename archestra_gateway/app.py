@@ -45,7 +45,8 @@ from archestra_gateway.services.mcp_gateway_sessions import Sessions
 from archestra_gateway.services.mcp_gateway_views import Views
 from archestra_gateway.services.mcp_own import Own
 from archestra_gateway.services.mcp_own_news import OwnNews
-from archestra_gateway.services.mcp_proxy import open_mcp_proxy
+from archestra_gateway.services.mcp_proxy import McpProxy
+from archestra_gateway.services.mcp_proxy_modern import ModernProxy
 from archestra_gateway.services.mcp_request_log import RequestLog
 from archestra_gateway.services.mcp_rounds import Rounds, open_rounds
 from archestra_gateway.services.mcp_server import McpServers
@@ -181,10 +182,9 @@ async def _mcp(app: web.Application) -> AsyncIterator[None]:
             app[keys.STATUS].sections["tools"] = pins.counts
             app[keys.MCP_SERVER_INSTALLS] = McpServerInstalls(servers, installs, pool)
             await app[keys.OAUTH].load([server.name for server in servers.list_all()])
-            async with (
-                open_rounds() as app[ROUNDS],
-                open_mcp_proxy(servers, app[keys.KNOWN_CLIENTS], app[ROUNDS]) as app[keys.MCP_PROXY],
-            ):
+            async with open_rounds() as app[ROUNDS]:
+                modern = ModernProxy(app[ROUNDS])
+                app[keys.MCP_PROXY] = McpProxy(servers, app[keys.KNOWN_CLIENTS], modern)
                 yield
 
 

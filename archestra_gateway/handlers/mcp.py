@@ -19,15 +19,8 @@ async def post(request: web.Request) -> web.StreamResponse:
     text = await body.raw(request, request.app[keys.CONFIG].mcp.max_body)
     answer = McpAnswer(request)
     gateway = request.app[keys.MCP_GATEWAY]
-    exchange = logged_exchange(
-        request, entry, text, answer, gateway.receive(_arrival(request, entry, text, answer))
-    )
-    if SESSION_ID not in request.headers:
-        return await exchange
-    try:
-        return await gateway.see_through(exchange)
-    finally:
-        answer.close()
+    receiving = gateway.receive(_arrival(request, entry, text, answer))
+    return await logged_exchange(request, entry, text, answer, receiving)
 
 
 async def get(request: web.Request) -> web.StreamResponse:

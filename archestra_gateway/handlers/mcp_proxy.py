@@ -19,15 +19,8 @@ async def post(request: web.Request) -> web.StreamResponse:
     text = await body.raw(request, request.app[keys.CONFIG].mcp.max_body)
     answer = McpAnswer(request)
     proxy = request.app[keys.MCP_PROXY]
-    exchange = logged_exchange(
-        request, entry, text, answer, proxy.receive(_incoming(request, entry, text, answer))
-    )
-    if SESSION_ID not in request.headers:
-        return await exchange
-    try:
-        return await proxy.see_through(exchange)
-    finally:
-        answer.close()
+    receiving = proxy.receive(_incoming(request, entry, text, answer))
+    return await logged_exchange(request, entry, text, answer, receiving)
 
 
 async def get(request: web.Request) -> web.StreamResponse:

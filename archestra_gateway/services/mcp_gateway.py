@@ -3,9 +3,9 @@
 import asyncio
 import contextlib
 import logging
-from collections.abc import AsyncIterator, Coroutine, Mapping
+from collections.abc import AsyncIterator, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
-from typing import Any, TypeVar
+from typing import Any
 
 import attrs
 from msgspec import Raw
@@ -32,8 +32,6 @@ from archestra_gateway.upstreams.tools import error_text
 
 log = logging.getLogger(__name__)
 
-T = TypeVar("T")
-
 LIST_CHANGES = ("tools", "resources", "prompts")
 
 
@@ -58,7 +56,6 @@ class McpGateway:
     _clients: KnownClients
     _news: OwnNews
     _listens: set[Listen] = attrs.field(factory=set)
-    _detached: set[asyncio.Task[Any]] = attrs.field(factory=set)
 
     async def receive(self, arrival: Arrival) -> Reply:
         """Never raises a GatewayError: it becomes the reply, with the id of the message it is about."""
@@ -77,13 +74,6 @@ class McpGateway:
             arrival.entry.error_message = error_text(reply.message)
         return reply
 
-    async def see_through(self, work: Coroutine[Any, Any, T]) -> T:
-        """`work` goes on when the client leaves: in a session that is no cancel (2025-11-25, Transports)."""
-        task = asyncio.create_task(work)
-        self._detached.add(task)
-        task.add_done_callback(self._detached.discard)
-        return await asyncio.shield(task)
-
     async def session(self, identifier: str) -> GatewaySession:
         """Raises NotFound, which tells a client to initialize again."""
         return await self._sessions.find(identifier)
@@ -101,9 +91,6 @@ class McpGateway:
             listen.ended.set()
 
     async def close(self) -> None:
-        for task in self._detached:
-            task.cancel()
-        await asyncio.gather(*self._detached, return_exceptions=True)
         await self._sessions.close()
 
     def hear_news(self, server: str, message: Message | None) -> None:

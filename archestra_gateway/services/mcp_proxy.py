@@ -1,12 +1,8 @@
 """Every message of every MCP client finds its server here, and every answer its client."""
 
-import asyncio
 import logging
 import secrets
-from collections.abc import AsyncIterator, Coroutine
-from contextlib import asynccontextmanager
 from functools import partial
-from typing import Any, TypeVar
 
 import attrs
 from msgspec import Raw
@@ -19,7 +15,7 @@ from archestra_gateway.services.external_mcp_client_known import KnownClients
 from archestra_gateway.services.mcp_client_info import client_info, introduce, opening_info
 from archestra_gateway.services.mcp_proxy_modern import ModernProxy
 from archestra_gateway.services.mcp_request_log import Entry
-from archestra_gateway.services.mcp_rounds import Request, Rounds, named
+from archestra_gateway.services.mcp_rounds import Request, named
 from archestra_gateway.services.mcp_server import McpServers
 from archestra_gateway.services.mcp_session import Session
 from archestra_gateway.upstreams.dialogue import Call, Listener
@@ -27,8 +23,6 @@ from archestra_gateway.upstreams.server import Server
 from archestra_gateway.upstreams.tools import error_text
 
 log = logging.getLogger(__name__)
-
-T = TypeVar("T")
 
 
 @attrs.frozen
@@ -58,13 +52,12 @@ class Reply:
 
 @attrs.frozen(eq=False)
 class McpProxy:
-    """Made by `open_mcp_proxy`."""
+    """`/mcp_proxy/{server}`, for clients of every era."""
 
     _servers: McpServers
     _clients: KnownClients
     _modern: ModernProxy
     _sessions: dict[str, Session] = attrs.field(factory=dict)
-    _detached: set[asyncio.Task[Any]] = attrs.field(factory=set)
 
     async def receive(self, incoming: Incoming) -> Reply:
         """Never raises a GatewayError: it becomes the reply, with the id of the message it is about."""
@@ -83,13 +76,6 @@ class McpProxy:
             incoming.entry.error_message = error_text(reply.message)
         return reply
 
-    async def see_through(self, work: Coroutine[Any, Any, T]) -> T:
-        """`work` goes on when the client leaves: in a session that is no cancel (2025-11-25, Transports)."""
-        task = asyncio.create_task(work)
-        self._detached.add(task)
-        task.add_done_callback(self._detached.discard)
-        return await asyncio.shield(task)
-
     def session(self, server: str, identifier: str) -> Session:
         """Raises NotFound, which tells a client to initialize again."""
         session = self._sessions.get(identifier)
@@ -104,11 +90,6 @@ class McpProxy:
     def stop(self) -> None:
         """End the streams that have no end of their own."""
         self._modern.stop()
-
-    async def close(self) -> None:
-        for task in self._detached:
-            task.cancel()
-        await asyncio.gather(*self._detached, return_exceptions=True)
 
     async def _route(self, incoming: Incoming, message: Message) -> Reply:
         kind = jsonrpc.kind(message)
@@ -178,17 +159,6 @@ class McpProxy:
     def _forget(self, session: Session) -> None:
         self._sessions.pop(session.id, None)
         session.end()
-
-
-@asynccontextmanager
-async def open_mcp_proxy(
-    servers: McpServers, clients: KnownClients, rounds: Rounds
-) -> AsyncIterator[McpProxy]:
-    proxy = McpProxy(servers, clients, ModernProxy(rounds))
-    try:
-        yield proxy
-    finally:
-        await proxy.close()
 
 
 def _identifier(message: Message) -> Raw | None:

@@ -29,9 +29,12 @@ SILENCE = 60.0
 
 
 class Connection(RequestHandler):
-    """aiohttp's connection with time limits, errors in the envelope, and a memory of who is there."""
+    """aiohttp's connection with time limits, errors in the envelope, and a memory of who is there.
 
-    __slots__ = ("_another_user", "_head_since", "_heard", "local_port")
+    While `on_leave` is set, a client that leaves cancels nothing: it is called instead.
+    """
+
+    __slots__ = ("_another_user", "_head_since", "_heard", "local_port", "on_leave")
 
     def __init__(self, manager: "Server", **options: Any) -> None:
         super().__init__(manager, **options)
@@ -39,6 +42,7 @@ class Connection(RequestHandler):
         self._heard = self._loop.time()
         self._head_since: float | None = self._heard
         self.local_port = 0
+        self.on_leave: Callable[[], None] | None = None
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         super().connection_made(transport)
@@ -49,6 +53,13 @@ class Connection(RequestHandler):
             server.say_full()
             self.force_close()
             cast(asyncio.Transport, transport).abort()
+
+    def connection_lost(self, exc: BaseException | None) -> None:
+        if self.on_leave is not None and self._task_handler is not None:
+            self.on_leave()
+            cast(Server, self._manager).see_through(self._task_handler)
+            self._task_handler = None  # what aiohttp does not find it does not cancel
+        super().connection_lost(exc)
 
     def data_received(self, data: bytes) -> None:
         super().data_received(data)
@@ -134,10 +145,22 @@ class Server(web.Server):
         super().__init__(*arguments, **options)
         self._limit = connection_limit(resource.getrlimit(resource.RLIMIT_NOFILE)[0])
         self._silent_until = 0.0
+        self._left: set[asyncio.Task[None]] = set()
         self.listening: Callable[[], list[str]] = list
 
     def __call__(self) -> RequestHandler:
         return Connection(self, loop=self._loop, **self._kwargs)
+
+    def see_through(self, task: asyncio.Task[None]) -> None:
+        """It goes on without its client, until the server stops."""
+        self._left.add(task)
+        task.add_done_callback(self._left.discard)
+
+    async def shutdown(self, timeout: float | None = None) -> None:
+        await super().shutdown(timeout)
+        for task in self._left:
+            task.cancel()
+        await asyncio.gather(*self._left, return_exceptions=True)
 
     def has_room(self) -> bool:
         return len(self._connections) <= self._limit

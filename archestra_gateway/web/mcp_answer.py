@@ -9,6 +9,7 @@ from archestra_gateway import keys
 from archestra_gateway.protocol import jsonrpc
 from archestra_gateway.protocol.jsonrpc import Message
 from archestra_gateway.web.sse import EventStream
+from archestra_gateway.web.whole_answer import WholeAnswer
 
 SESSION_ID = "Mcp-Session-Id"
 MESSAGE = "message"
@@ -37,7 +38,7 @@ class McpAnswer:
         return True
 
     def close(self) -> None:
-        """The client left."""
+        """Nobody hears more of it."""
         self._is_closed = True
         if self._streaming is not None:
             self._streaming.cancel()
@@ -51,9 +52,7 @@ class McpAnswer:
             self._is_whole = True
             return await self._streaming
         headers = {} if session_id is None else {SESSION_ID: session_id}
-        if message is None:
-            return web.Response(status=202, headers=headers)
-        return web.Response(body=text, status=status, headers=headers, content_type="application/json")
+        return WholeAnswer(text, status, headers)
 
     async def _stream(self) -> web.StreamResponse:
         keep_alive = self._request.app[keys.CONFIG].mcp.keep_alive

@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Awaitable
+from typing import cast
 
 from aiohttp import web
 from multidict import CIMultiDictProxy
@@ -13,7 +14,8 @@ from archestra_gateway.protocol.parameter_headers import PREFIX
 from archestra_gateway.services.mcp_proxy import Reply
 from archestra_gateway.services.mcp_request_log import Entry
 from archestra_gateway.web import envelope
-from archestra_gateway.web.mcp_answer import McpAnswer
+from archestra_gateway.web.connection import Connection
+from archestra_gateway.web.mcp_answer import SESSION_ID, McpAnswer
 
 CLIENT_LEFT = 499
 
@@ -21,7 +23,23 @@ CLIENT_LEFT = 499
 async def logged_exchange(
     request: web.Request, entry: Entry, text: bytes, answer: McpAnswer, receiving: Awaitable[Reply]
 ) -> web.StreamResponse:
-    """`receiving` answers `text`, which the client sent, and says in `entry` what it was about."""
+    """`receiving` answers `text`, which the client sent, and says in `entry` what it was about.
+
+    Within a session the client's leaving is no cancel (2025-11-25, Transports): it is seen through.
+    """
+    connection = cast(Connection, request.protocol)
+    if SESSION_ID in request.headers:
+        connection.on_leave = answer.close
+    try:
+        return await _exchange(request, entry, text, answer, receiving)
+    finally:
+        connection.on_leave = None
+        answer.close()
+
+
+async def _exchange(
+    request: web.Request, entry: Entry, text: bytes, answer: McpAnswer, receiving: Awaitable[Reply]
+) -> web.StreamResponse:
     began = time.perf_counter()
     request_log = request.app[keys.REQUEST_LOG]
     kept = request_log.body_limit + 1
