@@ -9,7 +9,7 @@ from typing import Any, Literal
 
 import attrs
 
-from archestra_gateway.catalog.package import Package, package_of
+from archestra_gateway.catalog.package import identity, package_of
 from archestra_gateway.catalog.recipe import Grants, Input, Recipe, names
 from archestra_gateway.sandbox.policy import is_within
 from archestra_gateway.schemas.mcp_server import HttpConfig, ServerConfig, StdioConfig
@@ -75,9 +75,10 @@ class Entry:
         )
 
     @property
-    def package(self) -> Package | None:
+    def package(self) -> tuple[str, str] | None:
         words = [part for each in self.table.args for part in ([each] if isinstance(each, str) else each)]
-        return package_of(self.table.command, words) if self.table.command else None
+        found = package_of(self.table.command, words) if self.table.command else None
+        return identity(found) if found else None
 
     def recipe(self, variant: Variant | None = None) -> Recipe:
         table = self.table
@@ -146,7 +147,7 @@ def known(config: ServerConfig) -> Entry | None:
         url = config.url.rstrip("/")
         return next((each for each in entries().values() if each.table.url.rstrip("/") == url), None)
     package = package_of(config.command, config.args)
-    return _by_package().get(package) if package else None
+    return _by_package().get(identity(package)) if package else None
 
 
 def known_image(image: str) -> Entry | None:
@@ -158,7 +159,7 @@ def known_image(image: str) -> Entry | None:
 
 
 @cache
-def _by_package() -> Mapping[Package, Entry]:
+def _by_package() -> Mapping[tuple[str, str], Entry]:
     return {each.package: each for each in entries().values() if each.package}
 
 
@@ -181,7 +182,7 @@ def _paths(entry: Entry, config: StdioConfig) -> Iterator[str]:
     """The folders among the arguments and in the variables in which the list has some, but no whole home."""
     wanted = {*_inputs_of((*entry.grants.read_only, *entry.grants.read_write))}
     package = package_of(config.command, config.args)
-    texts = [text.rpartition("=")[2] for text in (package.arguments if package else ())]
+    texts = [text.rpartition("=")[2] for text in (package.args if package else ())]
     texts += [config.env.get(name, "") for name, text in entry.table.env.items() if wanted & {*names(text)}]
     for path in map(os.path.expanduser, texts if wanted else ()):
         if not os.path.isabs(path):

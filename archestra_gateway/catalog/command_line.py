@@ -53,9 +53,11 @@ def of_command(command: str, args: Sequence[str], env: Mapping[str, str], name: 
     """A program and its arguments; what it is called says how to name the server."""
     if command in CONTAINERS:
         return of_container([command, *args])
+    if command in ("cmd", "cmd.exe") and [word.lower() for word in args[:1]] == ["/c"] and args[1:]:
+        command, args = args[1], args[2:]
     package = package_of(command, args)
-    if package is not None and package.name == "mcp-remote" and package.arguments:
-        return _bridged(package.arguments, name)
+    if package is not None and package.name == "mcp-remote" and package.args:
+        return _bridged(package.args, name)
     return Recipe(
         name=slug(name or proposed(command, args)),
         command=command,

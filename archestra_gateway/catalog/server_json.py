@@ -9,7 +9,7 @@ from typing import Any, Literal, get_args
 
 import attrs
 
-from archestra_gateway.catalog.package import plain_name
+from archestra_gateway.catalog.package import is_name
 from archestra_gateway.catalog.recipe import Grants, Input, InputType, Recipe
 from archestra_gateway.catalog.text import objects, plain, slug
 
@@ -117,7 +117,7 @@ def _refusal(document: Json, variant: Variant | None) -> str:
 def _package(head: Recipe, source: Source) -> Recipe:
     package, kind = source.data, source.variant
     name, version = package["identifier"], package.get("version")
-    if plain_name(kind, name) is None or re.search(r"[@=]", name[1:]):
+    if not is_name(kind, name):
         return attrs.evolve(head, problem=f"{plain(name)} is not the name of a package")
     if version is not None and not (isinstance(version, str) and VERSION.fullmatch(version)):
         return attrs.evolve(head, problem=f"{plain(version)} is not the version of a package")

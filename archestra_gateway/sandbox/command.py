@@ -52,7 +52,9 @@ def launch(server: StdioConfig, path: SearchPath, environment: Mapping[str, str]
     cwd = os.path.expanduser(server.cwd or "~")
     if not os.path.isdir(cwd):
         raise UpstreamUnavailable(f"The working directory {cwd} does not exist", cwd=cwd)
-    env = {**inherited(environment), "PATH": str(path), **server.env}
+    kept = inherited(environment)
+    own = {name: text.replace("${home}", kept["HOME"]) for name, text in server.env.items()}
+    env = {**kept, "PATH": str(path), **own}
     return Launch((program, *server.args), env, cwd)
 
 

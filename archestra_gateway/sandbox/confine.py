@@ -57,7 +57,7 @@ class Sandbox:
         child = await asyncio.to_thread(policy, wish, self.place, search, environment, mechanism.home)
         await asyncio.to_thread(self._make_home, child)
         gate = Gate(wish.permissions, denials, self.gateway_port) if child.reaches_out else None
-        return await confined(mechanism, child, gate, wish.config.env)
+        return await confined(mechanism, child, gate, {name: child.env[name] for name in wish.config.env})
 
     def describe(self) -> dict[str, object]:
         """For the gateway's status; nothing is known before the first start."""

@@ -20,6 +20,8 @@ PACKAGE = str(Path(__file__).parent.parent)
 
 SYSTEM_PATH = ("/usr/local/bin", "/usr/bin", "/bin")
 KEPT_VARIABLES = ("LANG", "LANGUAGE", "TZ")
+OWN_HOME = "${home}"
+"""In a server's environment: its private folder, wherever that is."""
 
 
 @attrs.frozen
@@ -165,7 +167,7 @@ def variables(
         "LOGNAME": "mcp",
         "TMPDIR": home if has_tmp else "/tmp",  # noqa: S108
         "PATH": os.pathsep.join(dict.fromkeys((*program.folders, *SYSTEM_PATH))),
-        **wish.config.env,
+        **{name: text.replace(OWN_HOME, home) for name, text in wish.config.env.items()},
     }
 
 

@@ -6,12 +6,13 @@ import attrs
 
 from archestra_gateway.catalog.built_in import known, known_permissions
 from archestra_gateway.catalog.recipe import Recipe, Values, config_of, permissions_of
-from archestra_gateway.errors import ValidationFailed
+from archestra_gateway.errors import GatewayError, ValidationFailed
 from archestra_gateway.schemas.catalog import InstallOptions, PlannedServer
 from archestra_gateway.schemas.mcp_server import CreateMcpServer, ServerConfig, StdioConfig
 from archestra_gateway.schemas.permissions import Permissions
 from archestra_gateway.services.catalog import field_of
 from archestra_gateway.services.catalog_input import given
+from archestra_gateway.services.install import package_of, runs_as_it_is
 from archestra_gateway.services.mcp_server_secrets import masked, unmasked
 
 NOTHING_GRANTED = (
@@ -60,9 +61,12 @@ def plan(recipe: Recipe, name: str, options: InstallOptions, stored: Iterable[st
     try:
         config = unmasked(config_of(recipe, {**told.values, **placeholders}), None)
         permissions = options.permissions or _fitting(recipe, config, told.values)
+        refusal = _refusal(config, permissions)
     except ValueError as error:
         problem = None if told.missing else str(error)
         return Plan(attrs.evolve(shown, missing=list(told.missing), problem=problem))
+    if refusal:
+        return Plan(attrs.evolve(shown, problem=refusal))
     shown = attrs.evolve(
         shown,
         server_config=masked(config),
@@ -75,6 +79,16 @@ def plan(recipe: Recipe, name: str, options: InstallOptions, stored: Iterable[st
         return Plan(shown)
     wanted = CreateMcpServer(name=name, server_config=config, permissions=permissions, enabled=recipe.enabled)
     return Plan(shown, wanted, told.to_store, recipe.bundle)
+
+
+def _refusal(config: ServerConfig, permissions: Permissions) -> str | None:
+    """What would keep its package from being installed."""
+    try:
+        if isinstance(config, StdioConfig) and not runs_as_it_is(config, permissions):
+            package_of(config)
+    except GatewayError as error:
+        return error.message
+    return None
 
 
 def _fitting(recipe: Recipe, config: ServerConfig, values: Values) -> Permissions:

@@ -132,7 +132,7 @@ def test_every_member_is_explained_in_the_head_of_the_file() -> None:
             ["--yes", "--package=mcp-obsidian", "mcp-obsidian", "/v"],
             Permissions(read_only=["/v"]),
         ),
-        ("cmd", ["/c", "npx", "-y", "tavily-mcp@latest"], Permissions(hosts=["api.tavily.com:443"])),
+        ("npx", ["-y", "tavily-mcp@latest"], Permissions(hosts=["api.tavily.com:443"])),
         ("uvx", ["mcp-server-fetch"], Permissions(whole_network=True)),
         ("uvx", ["somebody-elses"], None),
         ("node", ["index.js"], None),

@@ -14,6 +14,7 @@ from archestra_gateway.catalog.command_line import NotACommand, host_name, image
         ("npx -y pkg \\\n  --a \\\n  --b", "pkg", ["npx", "-y", "pkg", "--a", "--b"], {}),
         ("node /srv/notes/dist/index.js", "notes", ["node", "/srv/notes/dist/index.js"], {}),
         ("my-server", "my", ["my-server"], {}),
+        ("cmd /c npx -y pkg", "pkg", ["npx", "-y", "pkg"], {}),
         ("claude mcp add brave -e KEY=k -s user -- npx p -e", "brave", ["npx", "p", "-e"], {"KEY": "k"}),
         ("claude mcp add brave npx -y pkg", "brave", ["npx", "-y", "pkg"], {}),
         ("codex mcp add x --env KEY=k -- uvx y", "x", ["uvx", "y"], {"KEY": "k"}),

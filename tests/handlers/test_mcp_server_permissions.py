@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import os
 import sys
 from pathlib import Path
 from typing import Any
@@ -173,3 +174,19 @@ async def test_a_removed_server_leaves_no_home(client: TestClient, install: Any,
     await client.delete(f"{URL}/one")
 
     assert not home.parent.exists()
+
+
+@pytest.mark.parametrize(("sandbox", "home"), [("on", "/home/mcp"), ("off", os.environ["HOME"])])
+async def test_a_variable_names_the_servers_own_home(
+    client: TestClient, install: Any, fake: Any, sandbox: str, home: str
+) -> None:
+    await install("one", fake(env={"MEMORY": "${home}/memory.jsonl"}), sandbox=sandbox)
+    params = {"name": "environment", "arguments": {}}
+
+    answer = await client.post(
+        "/mcp_proxy/one", json={"jsonrpc": "2.0", "id": 1, "method": "tools/call", "params": params}
+    )
+
+    (text,) = (await answer.json())["result"]["content"]
+    seen = json.loads(text["text"])["env"]
+    assert (seen["MEMORY"], seen["HOME"]) == (f"{home}/memory.jsonl", home)
