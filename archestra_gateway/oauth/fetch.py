@@ -1,5 +1,6 @@
 """Requests to authorization servers: checked addresses, bounded bodies, no redirects, cookies or proxies."""
 
+import os
 import socket
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
@@ -110,8 +111,17 @@ class Fetcher:
             raise UpstreamUnavailable(f"The {what} at {printable(url)} is not known to DNS") from error
         except (aiohttp.ClientError, ValueError) as error:
             raise UpstreamUnavailable(
-                f"The {what} at {printable(url)} can not be asked: {type(error).__name__}"
+                f"The {what} at {printable(url)} can not be asked: {_reason(error)}"
             ) from error
+
+
+def _reason(error: Exception) -> str:
+    """Its own words may hold what nobody should read."""
+    if isinstance(error, aiohttp.ClientConnectorCertificateError):
+        return "its certificate is not trusted"
+    if isinstance(error, aiohttp.ClientConnectorError) and error.os_error.errno:
+        return os.strerror(error.os_error.errno)
+    return type(error).__name__
 
 
 async def _object(response: aiohttp.ClientResponse, what: str) -> dict[str, Any]:

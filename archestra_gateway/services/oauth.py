@@ -74,9 +74,7 @@ class OAuth:
 
     async def start(self, server: Server) -> StartedOAuth:
         """Where the person logs in. A login that was started before is given up."""
-        config = server.config
-        if not isinstance(config, HttpConfig):
-            raise Conflict(f"The MCP server {server.name} runs on this machine and has no login")
+        config = _remote(server)
         self._expire()
         if len(self._flows) >= MOST_FLOWS and not self._of(server.name):
             raise RateLimited(f"{MOST_FLOWS} logins wait for somebody; finish one, or wait until they expire")
@@ -107,9 +105,11 @@ class OAuth:
         return await asyncio.shield(self._run(self._complete(flow, query)))
 
     async def log_out(self, server: Server) -> None:
+        """Without a login it gives up one that is on its way."""
+        _remote(server)
         self._give_up(server.name)
-        await self.account(server.name).log_out()
-        await server.stop()
+        if await self.account(server.name).log_out():
+            await server.stop()
 
     async def close(self) -> None:
         for task in self._tasks:
@@ -214,6 +214,12 @@ class OAuth:
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
         return task
+
+
+def _remote(server: Server) -> HttpConfig:
+    if not isinstance(server.config, HttpConfig):
+        raise Conflict(f"The MCP server {server.name} runs on this machine and has no login")
+    return server.config
 
 
 def _scope(account: Account, challenge: Challenge, found: Discovered, config: HttpConfig) -> str | None:

@@ -93,14 +93,17 @@ class Account:
         if credential is not None:
             self.run(self._revoke(credential))
 
-    async def log_out(self) -> None:
-        """Here at once, and there where revocation is offered and answers."""
+    async def log_out(self) -> bool:
+        """Here at once, and there where revocation is offered and answers. False when there was no login."""
         credential, self.credential = self.credential, None
         await self.credentials.drop(self.name, CREDENTIAL)
+        if credential is None:
+            self.changed(self)
+            return False
         self.challenge = Challenge()
         self.changed(self)
-        if credential is not None:
-            await self._revoke(credential)
+        await self._revoke(credential)
+        return True
 
     def limits(self, server_url: str) -> Limits:
         return Limits.of(server_url, self.config.private_hosts)

@@ -247,6 +247,29 @@ async def test_logging_out_revokes_and_forgets(person, world) -> None:
     assert (await person.call())["error"]["data"]["error"]["code"] == "UPSTREAM_AUTHORIZATION_NEEDED"
 
 
+async def test_logging_out_where_nobody_is_logged_in_changes_nothing(person, world) -> None:
+    await person.install()
+    local = await person.client.post("/api/mcp_server/filesystem-server/log_out")
+    remote = await person.client.post("/api/mcp_server/remote/log_out")
+    await person.click()
+    waiting = await person.client.post("/api/mcp_server/remote/log_out")
+
+    assert (local.status, remote.status, waiting.status) == (409, 200, 200)
+    assert (await person.status("filesystem-server"))["authorization"] is None
+    assert (await remote.json())["status"]["authorization"] is None
+    assert (await waiting.json())["status"]["state"] != "authorizing"
+    assert world.revoked == []
+
+
+async def test_a_server_that_does_not_run_is_named_with_the_reason(person, unused_tcp_port) -> None:
+    await person.install(url=f"http://127.0.0.1:{unused_tcp_port}/mcp")
+
+    started = await person.click()
+
+    assert started["status"] == 503
+    assert started["error"]["message"].endswith("can not be asked: Connection refused")
+
+
 async def test_a_server_that_is_deleted_takes_its_login_along(person, world) -> None:
     await person.install()
     await person.log_in()
