@@ -18,6 +18,7 @@ Listener = Callable[[str, str | None], object]
 @attrs.define(eq=False)
 class OwnNews:
     listener: Listener = lambda uri, client: None
+    _loop: asyncio.AbstractEventLoop = attrs.field(factory=asyncio.get_running_loop)
     _changed: dict[tuple[str, str | None], None] = attrs.field(factory=dict)
     _timer: asyncio.TimerHandle | None = None
 
@@ -42,7 +43,7 @@ class OwnNews:
     def _note(self, uri: str, client: str | None = None) -> None:
         self._changed[uri, client] = None
         if self._timer is None:
-            self._timer = asyncio.get_running_loop().call_later(PAUSE, self._tell)
+            self._timer = self._loop.call_later(PAUSE, self._tell)
 
     def _tell(self) -> None:
         changed, self._changed, self._timer = self._changed, {}, None
