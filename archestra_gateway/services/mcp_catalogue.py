@@ -75,6 +75,7 @@ class Catalogue:
     patience: float
     listener: Listener = lambda name, message: None
     on_state: Callable[[str], object] = lambda name: None
+    retry: float = RETRY
     version: int = 0
     filters: dict[str, frozenset[str]] = attrs.field(factory=dict)
     _shelves: dict[str, Shelf] = attrs.field(factory=dict)
@@ -123,8 +124,7 @@ class Catalogue:
         Who runs is asked again in the background: not every server says that its tools have changed.
         """
         wanted = [known for known in self._enabled() if wants(known.server.name)]
-        asking = [(known, self._ask(known, patience)) for known in wanted]
-        waiting = [task for known, task in asking if task is not None and self._shelf(known).error is None]
+        waiting = [task for known in wanted if (task := self._ask(known, patience)) is not None]
         if waiting:
             await asyncio.wait(waiting, timeout=patience)
         for known in wanted:
@@ -195,15 +195,15 @@ class Catalogue:
         return shelf
 
     def _ask(self, known: Known, patience: float) -> asyncio.Task[None] | None:
-        """The asking that a list may wait for, if any."""
+        """The asking that a list may wait for, if any: of none that failed to tell the last time."""
         shelf = self._shelf(known)
         if shelf.is_fresh(known.updated_at) or self._is_closed:
             return None
         now = time.monotonic()
-        is_due = now - shelf.asked_at > RETRY or shelf.asked_for != known.updated_at
+        is_due = now - shelf.asked_at > self.retry or shelf.asked_for != known.updated_at
         if shelf.asking is None and is_due:
             self._ask_now(shelf, known.updated_at)
-        return shelf.asking if now - shelf.asked_at < patience else None
+        return shelf.asking if shelf.error is None and now - shelf.asked_at < patience else None
 
     def _ask_now(self, shelf: Shelf, configured_at: str) -> asyncio.Task[None]:
         if shelf.asked_for != configured_at:

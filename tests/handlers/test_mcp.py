@@ -132,6 +132,22 @@ async def test_a_slow_or_broken_server_neither_delays_nor_empties_the_list(
     assert called["content"][0]["text"] == "still here"
 
 
+@pytest.mark.parametrize("mcp", [McpConfig(list_timeout=20, start_timeout=2)])
+async def test_a_server_that_could_not_tell_is_asked_again_and_not_waited_for(
+    bare: Mcp, app: web.Application, install: Any, fake: Any, tmp_path: Path
+) -> None:
+    await install("mute", fake("--mute", f"--starts={tmp_path / 'starts'}"), sandbox="off")
+    app[keys.CATALOGUE].retry = 0
+    await bare.tools()
+
+    async with asyncio.timeout(1):
+        await bare.tools()
+
+    async with asyncio.timeout(10):
+        while len((tmp_path / "starts").read_text().split()) < 2:
+            await asyncio.sleep(0.02)
+
+
 async def state(client: TestClient, server: str) -> str:
     answer = await client.get(f"/api/mcp_server/{server}")
     return str((await answer.json())["status"]["state"])
