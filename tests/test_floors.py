@@ -1,6 +1,8 @@
 """Who may import whom: a module may use its own floor or any floor below, never one above."""
 
 import ast
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -80,6 +82,14 @@ def test_a_module_never_imports_from_a_floor_above(path: Path) -> None:
 def _room_of(name: str) -> str:
     part = name.split(".")[1]
     return part if (PACKAGE / part).is_dir() or (PACKAGE / f"{part}.py").exists() else ""
+
+
+def test_aiohttp_is_the_only_http_client() -> None:
+    script = "import archestra_gateway.app, sys; print(*{name.partition('.')[0] for name in sys.modules})"
+
+    loaded = subprocess.run([sys.executable, "-c", script], check=True, capture_output=True, text=True)
+
+    assert not {"httpx", "httpx2", "requests", "urllib3"} & set(loaded.stdout.split())
 
 
 @pytest.mark.parametrize("library", ONLY_IN)

@@ -13,6 +13,8 @@ from archestra_gateway.web.whole_answer import WholeAnswer
 
 SESSION_ID = "Mcp-Session-Id"
 MESSAGE = "message"
+MOST_WAITING = 10_000
+"""Messages that wait for a client that reads slowly."""
 
 
 class McpAnswer:
@@ -28,11 +30,10 @@ class McpAnswer:
         self._streaming: asyncio.Task[web.StreamResponse] | None = None
 
     def push(self, message: Message) -> bool:
-        """False when the client can not hear it any more."""
-        if self._is_closed:
+        """False when the client can not hear it any more, or does not read what waits for it."""
+        if self._is_closed or len(self._waiting) >= MOST_WAITING:
             return False
-        self._waiting.append(message)
-        self._arrived.set()
+        self._put(message)
         if self._streaming is None:
             self._streaming = asyncio.create_task(self._stream())
         return True
@@ -48,11 +49,15 @@ class McpAnswer:
     ) -> web.StreamResponse:
         """`text` is `message`, encoded; no message is 202."""
         if message is not None and self._streaming is not None:
-            self.push(message)
             self._is_whole = True
+            self._put(message)
             return await self._streaming
         headers = {} if session_id is None else {SESSION_ID: session_id}
         return WholeAnswer(text, status, headers)
+
+    def _put(self, message: Message) -> None:
+        self._waiting.append(message)
+        self._arrived.set()
 
     async def _stream(self) -> web.StreamResponse:
         keep_alive = self._request.app[keys.CONFIG].mcp.keep_alive

@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 import logging
+import time
 from collections.abc import Mapping
 from types import TracebackType
 from typing import Self, cast
@@ -23,6 +24,8 @@ HEADERS: Mapping[str, str] = {
 }
 KEEP_ALIVE = 15.0
 COMMENT = b": \n\n"
+DEAF = 20
+"""How many keep-alives long a reader may take nothing, before the connection is cut."""
 
 
 class EventStream:
@@ -50,6 +53,7 @@ class EventStream:
         self._stopping = request.app[keys.STOPPING] if ends_at_stop else asyncio.Event()
         self._is_ended = False
         self._is_quiet = True
+        self._writing_since: float | None = None
 
     async def __aenter__(self) -> Self:
         self._owner = cast("asyncio.Task[object]", asyncio.current_task())
@@ -88,17 +92,21 @@ class EventStream:
 
     async def _write(self, block: bytes) -> None:
         self._is_quiet = False
+        self._writing_since = time.monotonic()
         await self.response.write(block)
+        self._writing_since = None
 
     async def _watch(self) -> None:
-        """Fill long silences; leave the block when the gateway stops."""
+        """Fill long silences; leave the block when the gateway stops, and the reader who does not read."""
         while True:
             self._is_quiet = True
             try:
                 async with asyncio.timeout(self._keep_alive):
                     await self._stopping.wait()
             except TimeoutError:
-                if self._is_quiet and not await self._kept_alive():
+                if self._writing_since is not None:
+                    self._cut_when_deaf(self._writing_since)
+                elif self._is_quiet and not await self._kept_alive():
                     return
             else:
                 self._is_ended = True
@@ -107,10 +115,23 @@ class EventStream:
 
     async def _kept_alive(self) -> bool:
         try:
-            await self._write(self._filler)
+            async with asyncio.timeout(DEAF * self._keep_alive):
+                await self._write(self._filler)
+        except TimeoutError:
+            self._cut()
+            return False
         except ConnectionError:
             return False
         return True
+
+    def _cut_when_deaf(self, since: float) -> None:
+        if time.monotonic() - since > DEAF * self._keep_alive:
+            self._cut()
+
+    def _cut(self) -> None:
+        """The block hears of it as of a reader who left."""
+        if self._request.transport is not None:
+            self._request.transport.abort()
 
 
 def event(data: bytes | str, event_type: str | None = None, event_id: str | None = None) -> bytes:

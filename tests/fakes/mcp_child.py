@@ -21,6 +21,7 @@ CANCELLED = {}
 WAITING = {}
 ANSWERS = {}
 HEARD = []
+LATE = []
 INSTANCE = os.urandom(8).hex()
 NUMBERS = itertools.count(1)
 
@@ -154,6 +155,15 @@ def spread(arguments, message):
     say(f'{{"jsonrpc":"2.0" ,  "id": {message["id"]},\r "result":{{ "spaces" : [ 1 ] }}}}\r')
 
 
+def late(arguments, message):
+    """The answer to a call that has been given up comes with the next call."""
+    LATE.append(message["id"])
+    if len(LATE) == 1:
+        return None
+    send({"id": LATE[0], "result": text("too late")})
+    return text("in time")
+
+
 def endless_line(arguments, message):
     with LOCK:
         while True:
@@ -163,7 +173,7 @@ def endless_line(arguments, message):
 TOOLS = (
     echo, arguments, received, slow, progress, big, crash, rubbish, silence, flood_stderr, say_stderr, sample,
     ping_client, change_tools, update_resource, log_message, environment, cancelled, surrogate, spread,
-    endless_line,
+    endless_line, late,
 )  # fmt: skip
 
 

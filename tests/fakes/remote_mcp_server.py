@@ -101,6 +101,10 @@ class Server:
         await say(notification("message", {"level": "info", "data": message["params"]["arguments"]}))
         return text("logged")
 
+    async def tool_big(self, session, message, say):
+        """Not in one stream with anything else, and as an event all the same."""
+        await say({"id": message["id"], "result": text("x" * 4_000_000)})
+
     async def tool_log_unasked(self, session, message, say):
         await session.unasked(notification("message", {"level": "info", "data": "unasked"}))
         return text("logged")
@@ -205,6 +209,7 @@ class Server:
         if response.prepared or message.get("params", {}).get("name") == "come_back":
             if result is not None:
                 await send(response, said)
+            await response.write_eof()
             return response
         return web.json_response(said, headers={"Mcp-Session-Id": session.id})
 

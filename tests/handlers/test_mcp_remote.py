@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import os
 import subprocess
 import sys
 from collections.abc import AsyncIterator, Callable, Iterator
@@ -13,7 +14,8 @@ import pytest
 from aiohttp.test_utils import TestClient
 from mcp import Client, types
 
-from archestra_gateway.config import McpConfig
+from archestra_gateway.app import create_app
+from archestra_gateway.config import Config, McpConfig
 
 SDK = Path(__file__).parent.parent / "fakes" / "sdk_mcp_server.py"
 STREAM = "application/json, text/event-stream"
@@ -261,6 +263,59 @@ async def test_a_remote_server_that_hangs_delays_nobody(
     assert "quick" in await called.text()
     assert not hanging.done()
     hanging.cancel()
+
+
+@both_endpoints
+async def test_a_large_result_goes_out_as_json_whatever_it_came_as(
+    client: TestClient, far: Any, path: str
+) -> None:
+    answer = await (await Session(client, path).begin()).call("big")
+
+    assert answer.content_type == "application/json"
+    assert len((await answer.json())["result"]["content"][0]["text"]) == 4_000_000
+
+
+@pytest.mark.parametrize("transport", ["http"], indirect=True)
+class TestSessions:
+    @pytest.mark.parametrize("mcp", [McpConfig(max_sessions=2)])
+    async def test_there_are_not_too_many(self, client: TestClient, far: Any) -> None:
+        first, second, third = [await Session(client, "/mcp_proxy/far").begin() for _ in range(3)]
+
+        gone = await first.call("echo")
+        streams = [await session.stream() for session in (second, third)]
+        refused = await Session(client, "/mcp_proxy/far").ask("initialize")
+
+        assert gone.status == 404
+        assert len(await far.until("DELETE")) == 1
+        assert refused.status == 503
+        assert "mcp.max_sessions" in await refused.text()
+        assert len(streams) == 2
+
+    @pytest.mark.parametrize("mcp", [McpConfig(idle_timeout=0.5)])
+    async def test_idle_ones_end_here_and_there(self, client: TestClient, far: Any) -> None:
+        session = await Session(client, "/mcp_proxy/far").begin()
+
+        await far.until("DELETE")
+
+        assert (await session.call("echo")).status == 404
+        status = (await (await client.get("/api/mcp_server/far")).json())["status"]
+        assert (status["state"], status["sessions"]) == ("stopped", 0)
+
+    async def test_those_of_mcp_outlive_the_daemon_and_those_of_the_proxy_do_not(
+        self, client: TestClient, config: Config, serve: Any, far: Any
+    ) -> None:
+        sessions = [await Session(client, path).begin() for path in ("/mcp", "/mcp_proxy/far")]
+        for session in sessions:
+            await session.text("echo")
+        await client.close()
+
+        again = await serve(create_app(config, os.environ))
+        for session in sessions:
+            session.client = again
+
+        assert await sessions[0].text("echo", text="still here") == "still here"
+        assert (await sessions[1].call("echo")).status == 404
+        assert await (await Session(again, "/mcp_proxy/far").begin()).text("echo", text="anew") == "anew"
 
 
 class TestSdkServers:

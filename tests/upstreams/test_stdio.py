@@ -167,6 +167,16 @@ async def test_progress_does_not_prolong_it_for_ever(fake: Fake, call: Any) -> N
         await call.on(upstream, "progress", {"steps": 50, "pause": 0.1}, _meta={"progressToken": 7})
 
 
+@pytest.mark.parametrize("limits", [McpConfig(request_timeout=0.6)])
+async def test_an_answer_that_comes_too_late_is_dropped(fake: Fake, call: Any) -> None:
+    server = fake()
+
+    with pytest.raises(UpstreamTimeout):
+        await call(server, "late")
+
+    assert text(await call(server, "late")) == "in time"
+
+
 async def test_a_caller_that_leaves_cancels(fake: Fake, call: Any) -> None:
     server = fake()
     leaving = asyncio.create_task(call(server, "slow", seconds=30))

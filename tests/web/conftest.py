@@ -87,6 +87,9 @@ async def stream(request: web.Request) -> web.StreamResponse:
                 raise RuntimeError("a secret of ours")
             case "wait":
                 await asyncio.Event().wait()
+            case "flood":
+                while True:
+                    await events.send(b"x" * 1_000_000)
     return events.response
 
 

@@ -81,3 +81,13 @@ async def test_a_reader_who_leaves_leaves_no_trace(floor: Any, caplog: pytest.Lo
         await asyncio.sleep(0.01)
 
     assert [record for record in caplog.records if record.levelno >= logging.WARNING] == []
+
+
+async def test_a_reader_who_does_not_read_is_cut_off(floor: Any) -> None:
+    async with floor.connect() as (reader, writer):
+        writer.write(ASK % b"flood")
+        await reader.readuntil(FIRST)
+
+        async with asyncio.timeout(20):
+            while floor.runner.server.connections:
+                await asyncio.sleep(0.01)
