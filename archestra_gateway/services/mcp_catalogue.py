@@ -97,7 +97,8 @@ class Catalogue:
                 shelf.description = from_text(row["description"])
                 shelf.configured_at, shelf.described = row["configured_at"], shelf.changes
                 if not known.server.pins.sights and shelf.configured_at == known.updated_at:
-                    await _pin(known.server, shelf.description)
+                    tools = [item.text for item in shelf.description.tools]
+                    await known.server.pins.observe(tools, NO_ABILITIES, is_whole=True)
         servers.watch(catalogue._servers_changed)
         return catalogue
 
@@ -227,7 +228,8 @@ class Catalogue:
         upstream = await shelf.server.shared()
         changes = shelf.changes
         description = await describe(upstream, shelf.server.initialized)
-        await _pin(shelf.server, description)
+        if upstream.dialogue.gate is not None:
+            await upstream.dialogue.gate.saw(item.text for item in description.tools)
         is_announced = shelf.described != shelf.changes and shelf.description is not None
         shelf.described, is_same = changes, description == shelf.description
         if is_same and shelf.configured_at == configured_at:
@@ -276,10 +278,6 @@ class Catalogue:
     def _changed(self, name: str) -> None:
         self.version += 1
         self.listener(name, None)
-
-
-async def _pin(server: Server, description: Description) -> None:
-    await server.pins.observe([item.text for item in description.tools], NO_ABILITIES, is_whole=True)
 
 
 @asynccontextmanager

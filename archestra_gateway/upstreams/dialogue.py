@@ -2,7 +2,7 @@
 
 import asyncio
 import time
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from typing import Protocol
 
 import attrs
@@ -76,9 +76,13 @@ class Gate(Protocol):
 
     async def pass_on(self, call: Call, ask: Callable[[Call], Awaitable[Message]]) -> Message: ...
 
+    async def refusal(self, call: Call) -> Message | None: ...
+
     async def look(self) -> None: ...
 
     async def tools(self) -> list[Raw]: ...
+
+    async def saw(self, tools: Iterable[Raw]) -> list[Raw]: ...
 
     def changed(self) -> None: ...
 
@@ -123,6 +127,13 @@ class Dialogue:
         """It goes on with a server that was started again."""
         if self.gate is not None:
             self.gate.changed()
+
+    async def refuses(self, call: Call) -> bool:
+        """Whether a call on its way is refused, and settled, now that the server may be another one."""
+        if self.gate is None or call.is_own or (refusal := await self.gate.refusal(call)) is None:
+            return False
+        call.settle(refusal)
+        return True
 
     async def _ask(self, call: Call, write: Write) -> Message:
         if self._end is not None:

@@ -43,10 +43,11 @@ def abilities(capabilities: Any) -> Abilities:
 
 @attrs.frozen
 class Pin:
-    """A definition, and the abilities of the client to whom it was first shown."""
+    """A definition, the abilities of the client to whom it was shown, and by which conversation."""
 
     definition: Definition
     abilities: Abilities = frozenset()
+    conversation: int = 0
 
 
 async def _nowhere(is_news: bool) -> None:
@@ -69,10 +70,18 @@ class Pins:
     keep: Callable[[bool], Awaitable[None]] = _nowhere
     count: int | None = None
     version: int = 0
+    _last_conversation: int = 0
 
-    async def observe(self, items: Iterable[Raw], seen_by: Abilities, *, is_whole: bool) -> list[Raw]:
+    def new_conversation(self) -> int:
+        """Its number. What one of them showed, only itself or a later one takes back."""
+        self._last_conversation += 1
+        return self._last_conversation
+
+    async def observe(
+        self, items: Iterable[Raw], seen_by: Abilities, conversation: int = 0, *, is_whole: bool
+    ) -> list[Raw]:
         """Those of a listing, or of one page of it, that may be shown."""
-        kept, is_changed, is_news = self._judge(items, seen_by, is_whole=is_whole)
+        kept, is_changed, is_news = self._judge(items, seen_by, conversation, is_whole=is_whole)
         if is_changed:
             await self._changed(is_news=is_news)
         return kept
@@ -101,46 +110,50 @@ class Pins:
         return sha256(repr(self._waiting()).encode()).hexdigest()[:16]
 
     def _judge(
-        self, items: Iterable[Raw], seen_by: Abilities, *, is_whole: bool
+        self, items: Iterable[Raw], seen_by: Abilities, conversation: int, *, is_whole: bool
     ) -> tuple[list[Raw], bool, bool]:
         """What may be shown, whether anything is other than before, and whether that is news."""
         waited, accepted, sights = self._waiting(), self.accepted, self.sights
         listing = [(each, item) for item in items if (each := self._read(item)) is not None]
         definitions = [each for each, _ in listing]
-        strange = self._strange(definitions, seen_by)
+        strange = self._strange(definitions, seen_by, conversation)
         is_first = is_whole and bool(listing) and seen_by not in sights and not self._changes(strange)
         if is_first or self.trusts_changes:
             self._take(strange)
             self.sights |= {seen_by}
-            strange = {} if self.trusts_changes else self._strange(definitions, seen_by)
-        self._settle({each.name for each in definitions}, strange, seen_by, is_whole=is_whole)
+            strange = {} if self.trusts_changes else self._strange(definitions, seen_by, conversation)
+        listed = {each.name for each in definitions}
+        if is_whole:
+            self._settle(listed, seen_by, conversation)
+        self.held = dict(list({**self.held, **strange}.items())[:MOST_HELD])
+        self.gone -= listed
         kept = [item for each, item in listing if self._shows(each)]
         if is_whole:
             self.count = len(kept)
         is_news = self._waiting() != waited or (bool(sights) and self.accepted is not accepted)
         return kept, is_news or self.sights != sights, is_news
 
-    def _settle(
-        self, listed: set[str], strange: dict[str, Pin], seen_by: Abilities, *, is_whole: bool
-    ) -> None:
-        """A whole listing has the last word about everything that such a client would be shown."""
-        if is_whole:
-            others = {name: pin for name, pin in self.held.items() if not pin.abilities <= seen_by}
-            gone = {name for name, pin in self.accepted.items() if self._misses(name, pin, listed, seen_by)}
-        else:
-            others, gone = dict(self.held), set(self.gone)
-        held = {**others, **strange}
-        self.held = dict(list(held.items())[:MOST_HELD])
-        self.gone = frozenset(gone - listed)
+    def _settle(self, listed: set[str], seen_by: Abilities, conversation: int) -> None:
+        """A whole listing has the last word about what such a client was shown until then."""
+        self.held = {
+            name: pin
+            for name, pin in self.held.items()
+            if pin.conversation > conversation or not pin.abilities <= seen_by
+        }
+        self.gone = frozenset(
+            name for name, pin in self.accepted.items() if self._misses(name, pin, listed, seen_by)
+        )
 
     def _misses(self, name: str, pin: Pin, listed: set[str], seen_by: Abilities) -> bool:
         return name not in listed if pin.abilities <= seen_by else name in self.gone
 
-    def _strange(self, definitions: Iterable[Definition], seen_by: Abilities) -> dict[str, Pin]:
+    def _strange(
+        self, definitions: Iterable[Definition], seen_by: Abilities, conversation: int
+    ) -> dict[str, Pin]:
         found: dict[str, Pin] = {}
         for each in definitions:
             if not self._has(each):
-                found.setdefault(each.name, Pin(each, seen_by))
+                found.setdefault(each.name, Pin(each, seen_by, conversation))
         return found
 
     def _changes(self, strange: Iterable[str]) -> bool:

@@ -164,6 +164,8 @@ class Remote:
             await self._transport.deliver(call, text)
         except SessionGone:
             await self._open_again(epoch)
+            if call is not None and await self.dialogue.refuses(call):
+                return
             try:
                 await self._transport.deliver(call, text)
             except SessionGone as error:

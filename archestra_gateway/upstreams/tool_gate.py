@@ -1,7 +1,7 @@
 """What one conversation with a server shows of its tools: only definitions that were accepted."""
 
 import asyncio
-from collections.abc import Awaitable, Callable, Coroutine
+from collections.abc import Awaitable, Callable, Coroutine, Iterable
 from typing import Any
 
 from msgspec import Raw
@@ -33,6 +33,7 @@ class ToolGate:
         self._pins = pins
         self._upstream = upstream
         self._seen_by = seen_by
+        self._conversation = pins.new_conversation()
         self._spawn = spawn
         self._changes = 0
         self._looked = -1
@@ -50,7 +51,7 @@ class ToolGate:
     async def pass_on(self, call: Call, ask: Callable[[Call], Awaitable[Message]]) -> Message:
         """The answer to a `tools/list` or `tools/call` of a client."""
         if mcp.method(call.message) == "tools/call":
-            return await self._refusal(call) or await ask(call)
+            return await self.refusal(call) or await ask(call)
         changes = self._changes
         answer = await ask(call)
         return answer if "result" not in answer else await self._sifted(call, answer, changes)
@@ -58,9 +59,13 @@ class ToolGate:
     async def tools(self) -> list[Raw]:
         """Those that may be shown, all pages of them. Raises GatewayError."""
         changes = self._changes
-        kept = await self._pins.observe(await list_tools(self._upstream), self._seen_by, is_whole=True)
+        kept = await self.saw(await list_tools(self._upstream))
         self._looked = max(self._looked, changes)
         return kept
+
+    async def saw(self, tools: Iterable[Raw]) -> list[Raw]:
+        """Those of all tools that may be shown."""
+        return await self._pins.observe(tools, self._seen_by, self._conversation, is_whole=True)
 
     async def look(self) -> None:
         """Once, however many wait for it; what goes wrong shows in what a server is asked next."""
@@ -93,7 +98,10 @@ class ToolGate:
         finally:
             self._watching = None
 
-    async def _refusal(self, call: Call) -> Message | None:
+    async def refusal(self, call: Call) -> Message | None:
+        """Why a tool is not called, if it is not."""
+        if mcp.method(call.message) != "tools/call":
+            return None
         if self._looked != self._changes:
             await self.look()
         held = self._pins.held
@@ -110,7 +118,8 @@ class ToolGate:
         is_whole = "nextCursor" not in page and "cursor" not in mcp.members(params)
         if not is_whole and self._seen_by not in self._pins.sights:
             await self.look()
-        kept = await self._pins.observe(items, self._client(params), is_whole=is_whole)
+        client = self._client(params)
+        kept = await self._pins.observe(items, client, self._conversation, is_whole=is_whole)
         if is_whole:
             self._looked = max(self._looked, changes)
         if len(kept) == len(items):

@@ -20,6 +20,7 @@ CAPABILITIES = {
 LISTENING = {}
 CANCELLED = []
 CALLS = []
+DESCRIPTIONS = {}
 URI = "memory://1"
 
 
@@ -115,6 +116,7 @@ async def log(call):
 
 
 async def change_tools(call):
+    DESCRIPTIONS.update(call.arguments)
     await tell("toolsListChanged", "notifications/tools/list_changed")
     return text("changed")
 
@@ -161,7 +163,8 @@ async def discover(call):
 
 async def list_tools(call):
     plain = {"type": "object", "properties": {}}
-    return {"tools": [{"name": name, "inputSchema": REGION if name == "region" else plain} for name in TOOLS]}
+    tools = [{"name": name, "inputSchema": REGION if name == "region" else plain} for name in TOOLS]
+    return {"tools": [{**tool, "description": DESCRIPTIONS.get(tool["name"], "")} for tool in tools]}
 
 
 async def call_tool(call):

@@ -27,9 +27,14 @@ class Told:
         self.news.append(is_news)
 
     async def __call__(
-        self, seen_by: frozenset[str] = NO_ABILITIES, *, is_whole: bool = True, **descriptions: str
+        self,
+        seen_by: frozenset[str] = NO_ABILITIES,
+        *,
+        within: int = 0,
+        is_whole: bool = True,
+        **descriptions: str,
     ) -> list[str]:
-        kept = await self.pins.observe(items(**descriptions), seen_by, is_whole=is_whole)
+        kept = await self.pins.observe(items(**descriptions), seen_by, within, is_whole=is_whole)
         return [json.loads(bytes(item))["name"] for item in kept]
 
     @property
@@ -74,6 +79,16 @@ async def test_a_page_takes_nothing_back(seen: Told) -> None:
     assert await seen(is_whole=False, a="one") == []
     assert seen.waiting == ({"a"}, set())
     assert await seen(a="one", b="two") == ["a", "b"]
+
+
+async def test_only_a_later_conversation_takes_back_what_one_showed(seen: Told) -> None:
+    """A server may show one process's clients another face than the gateway."""
+    shared, session, later = (seen.pins.new_conversation() for _ in range(3))
+    await seen(within=shared, a="one", b="two")
+    assert await seen(within=session, a="other", b="two") == ["b"]
+
+    assert await seen(within=shared, a="one", b="two") == ["b"]
+    assert await seen(within=later, a="one", b="two") == ["a", "b"]
 
 
 async def test_who_can_do_more_sees_more_once(seen: Told) -> None:
