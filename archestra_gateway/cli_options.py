@@ -78,9 +78,9 @@ def _sentence(body: Any) -> str:
     return f"{body['error']['message']}."
 
 
-def print_lines(lines: Iterable[str]) -> None:
+def print_lines(lines: Iterable[str], *, err: bool = False) -> None:
     for line in lines:
-        click.echo(line)
+        click.echo(line, err=err)
 
 
 def print_json(data: Any) -> None:
