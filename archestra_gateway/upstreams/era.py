@@ -17,7 +17,7 @@ PATIENCE = 2.0
 
 @attrs.define
 class Era:
-    """`is_modern`: it knows no `initialize`. `is_both`: it knows it, and takes requests without it too."""
+    """`is_modern`: the new one is spoken. `is_both`: its requests are taken beside those of sessions."""
 
     is_modern: bool = False
     is_both: bool | None = None
@@ -25,7 +25,8 @@ class Era:
     async def open(self, wire: Upstream, call: Call, name: str, headers: Headers) -> tuple[Upstream, Message]:
         """The server behind `wire` and its answer to the `initialize` in `call`. Raises GatewayError.
 
-        `initialize` goes first: there are servers that end when something else does.
+        `initialize` goes first: there are servers that end when something else does. One that answers it and
+        keeps no session can do more in the new era, if it knows that too.
         """
         if self.is_modern and (opened := await open_modern(wire, call, name, headers)):
             return opened
@@ -35,7 +36,8 @@ class Era:
             if wire.has_ended or not (opened := await open_modern(wire, call, name, headers)):
                 raise
         else:
-            if "result" in answer or not (opened := await open_modern(wire, call, name, headers)):
+            is_enough = "result" in answer and (wire.keeps_session or not await self.as_it_is(wire))
+            if is_enough or not (opened := await open_modern(wire, call, name, headers)):
                 self.is_modern = False
                 return wire, answer
         self.is_modern = True

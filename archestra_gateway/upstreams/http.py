@@ -84,6 +84,10 @@ class StreamableHttp:
                 self._session_id = None
 
     @property
+    def keeps_session(self) -> bool:
+        return self._session_id is not None
+
+    @property
     def _silence(self) -> float:
         """Seconds without a byte after which a stream is taken for dead."""
         return 20 * self._dialogue.limits.keep_alive

@@ -35,6 +35,8 @@ class Refused(Exception):
 class Modern:
     """Looks like a server of a session. Requests that are of 2026-07-28 already go through as they are."""
 
+    keeps_session = True
+
     def __init__(self, wire: Upstream, opening: Raw, headers: Headers) -> None:
         """`opening` is what the client's `initialize` said."""
         self.wire = wire

@@ -38,6 +38,9 @@ class Transport(Protocol):
     name: Spoken
     knows_causes: bool
 
+    @property
+    def keeps_session(self) -> bool: ...
+
     async def begin(self, call: Call, text: bytes) -> None: ...
     def agreed(self, version: str | None) -> None: ...
     async def deliver(self, call: Call | None, text: bytes) -> None: ...
@@ -72,6 +75,10 @@ class Remote:
         self._epoch = 0
         self._reopening: asyncio.Task[None] | None = None
         self._tasks: set[asyncio.Task[None]] = set()
+
+    @property
+    def keeps_session(self) -> bool:
+        return self._transport.keeps_session
 
     @property
     def spoken(self) -> Spoken:

@@ -32,6 +32,7 @@ class OldSse:
 
     name: Literal["http", "sse"] = "sse"
     knows_causes = False
+    keeps_session = True
 
     def __init__(self, requests: Requests, dialogue: Dialogue, lost: Callable[[], object]) -> None:
         self._requests = requests

@@ -33,6 +33,8 @@ STDIN, STDOUT, STDERR = 0, 1, 2
 class Child(asyncio.SubprocessProtocol):
     """`on_end` gets the error that everybody who waited got, unless the child was stopped by order."""
 
+    keeps_session = True
+
     def __init__(
         self, name: str, limits: McpConfig, stderr: Stderr, watchdog: Watchdog, on_end: OnEnd
     ) -> None:

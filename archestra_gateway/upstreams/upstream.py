@@ -18,6 +18,10 @@ class Upstream(Protocol):
     def sandbox(self) -> str: ...
 
     @property
+    def keeps_session(self) -> bool:
+        """Whether the server could ask in the middle of a call, or speak unasked."""
+
+    @property
     def has_ended(self) -> bool: ...
 
     async def call(self, call: Call) -> Message:
