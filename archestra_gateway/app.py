@@ -193,6 +193,7 @@ def _installs(app: web.Application, pool: Pool) -> AbstractAsyncContextManager[I
     workshop = Workshop(
         pool.sandbox,
         pool.path,
+        pool.path_for,
         pool.environment,
         pool.watchdog,
         frozenset(map(Endpoint.parse, config.install.hosts)),

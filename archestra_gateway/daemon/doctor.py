@@ -18,12 +18,18 @@ from archestra_gateway.config import Config
 from archestra_gateway.config_sources import ConfigError, load, path_of
 from archestra_gateway.daemon import instance, port_holder
 from archestra_gateway.daemon.listen import can_listen
+from archestra_gateway.packages.settings_npm import npm_settings
+from archestra_gateway.packages.settings_pypi import pypi_settings
+from archestra_gateway.packages.tools import NODE, UV, Tools
+from archestra_gateway.sandbox.egress_forward import forward
 from archestra_gateway.sandbox.path import SearchPath, find_search_path, not_found
 from archestra_gateway.sandbox.trial import INSTALL, Found, find
 
 State = Literal["ok", "warn", "fail"]
 
-PROGRAMS = ("npx", "node", "uvx", "python3")
+PROGRAMS = {"node": NODE, "npm": NODE, "uv": UV, "python3": None}
+"""What servers are installed and started with, and the private one that the gateway has or brings."""
+
 OLDEST_SQLITE = (3, 37)
 """The first with STRICT tables."""
 LITTLE_SPACE = 100 * 1024 * 1024
@@ -61,7 +67,9 @@ def examine(flags: Mapping[str, Any], path: Path | None, environment: Mapping[st
     ]
     search = asyncio.run(find_search_path(dict(environment)))
     found = asyncio.run(find(search, config.server.port))
-    return [*findings, *programs(search), ollama(config.llm.ollama.url, search), confinement(found)]
+    tools = Tools(config.server.data_dir / "tools", config.install.private_tools)
+    findings += [*programs(search, tools), registries(environment, search)]
+    return [*findings, ollama(config.llm.ollama.url, search), confinement(found)]
 
 
 def python() -> Finding:
@@ -108,13 +116,31 @@ def daemon(config: Config) -> Finding:
     return Finding("daemon", "fail", f"not running, and port {server.port} is taken by {name}", todo)
 
 
-def programs(search: SearchPath) -> Iterator[Finding]:
-    """What MCP servers are started with, as they will find it."""
-    for command in PROGRAMS:
+def programs(search: SearchPath, tools: Tools) -> Iterator[Finding]:
+    """As MCP servers will find them."""
+    for command, wheel in PROGRAMS.items():
         if program := search.which(command):
             yield Finding(command, "ok", program)
+        elif wheel is not None and (tools.has(wheel) or tools.can_bring):
+            yield Finding(command, "ok", tools.says(wheel))
         else:
             yield Finding(command, "warn", "not found", not_found(command, search.folders))
+
+
+def registries(environment: Mapping[str, str], search: SearchPath) -> Finding:
+    """Where servers' packages would come from, by this machine's own settings."""
+    home = Path(environment.get("HOME") or Path.home())
+    npm = npm_settings(environment, {}, home, search.which("npm"))
+    pypi = pypi_settings(environment, {}, home)
+    places = [", ".join(sorted(map(str, settings.hosts))) or "files alone" for settings in (npm, pypi)]
+    says = f"npm packages from {places[0]}; Python packages from {places[1]}"
+    try:
+        proxy = forward(environment, npm.proxy or pypi.proxy)
+    except ValueError as error:
+        return Finding(
+            "registries", "fail", f"{says}; {error}", "Correct HTTPS_PROXY, or npm's or pip's proxy."
+        )
+    return Finding("registries", "ok", f"{says}; through {proxy.host}:{proxy.port}" if proxy else says)
 
 
 def ollama(url: str, search: SearchPath) -> Finding:

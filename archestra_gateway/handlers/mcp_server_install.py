@@ -20,7 +20,7 @@ async def get(request: web.Request) -> web.StreamResponse:
         if job is not None:
             async for note in installs.follow(job):
                 await stream.send(msgspec.json.encode(note.data), note.kind)
-        await stream.send(msgspec.json.encode(attrs.asdict(await installs.get(name))), "done")
+        await stream.send(msgspec.json.encode(attrs.asdict(await installs.result(name))), "done")
     return stream.response
 
 

@@ -79,8 +79,7 @@ class PackageInstaller:
             return [str(folder / pypi.VENV / "bin/python"), script]
         if program.runner is None:
             return [script]
-        search = await self.workshop.search()
-        node = self.tools.node(search)
+        node = self.tools.node(await self.workshop.search_for("node"))
         if node is None:
             raise UpstreamUnavailable(self.tools.says(NODE))
         return [node, script]
@@ -119,6 +118,7 @@ class PackageInstaller:
         python = lock.python if lock.python and is_there else OWN
         for argv in pypi.install(await self._uv(report), python):
             await self._run(order, argv, report, python)
+        await asyncio.to_thread(pypi.hide_node, order.folder, lock)
 
     async def _pythons(self, package: Package) -> list[str]:
         """In the order in which they are tried."""

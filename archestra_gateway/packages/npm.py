@@ -8,7 +8,7 @@ from typing import Any
 from archestra_gateway.packages.locked import Lock, Locked, Program
 from archestra_gateway.packages.package import NPM, Package
 from archestra_gateway.packages.report import InstallFailed
-from archestra_gateway.packages.settings_npm import NPMRC
+from archestra_gateway.packages.settings_npm import DEFAULTS, NPMRC
 from archestra_gateway.packages.step import WORK
 from archestra_gateway.sandbox.path import interpreter_name, shebang_words
 
@@ -24,7 +24,7 @@ def environment(folder: Path) -> dict[str, str]:
     work = folder / WORK
     return {
         "npm_config_userconfig": str(work / NPMRC),
-        "npm_config_globalconfig": str(work / "no-npmrc"),
+        "npm_config_globalconfig": str(work / DEFAULTS),
         "npm_config_cache": str(work / "cache"),
     }
 
@@ -61,6 +61,14 @@ def lock_of(text: str, package: Package) -> Lock:
             )
         packages.append(Locked(name, entry["version"], (entry["integrity"],)))
     return Lock(text, entries[f"{MODULES}/{package.name}"]["version"], tuple(packages))
+
+
+def skipped_scripts(lock: str) -> list[str]:
+    """The packages that would run something at their installation, and do not here."""
+    entries: dict[str, dict[str, Any]] = json.loads(lock)["packages"]
+    return sorted(
+        {path.rpartition(f"{MODULES}/")[2] for path in entries if entries[path].get("hasInstallScript")}
+    )
 
 
 def program(folder: Path, package: Package) -> Program:

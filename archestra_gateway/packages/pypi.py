@@ -15,6 +15,9 @@ VENV = "venv"
 LINE = re.compile(r"^([A-Za-z0-9][\w.-]*)(?:\[[^]]*\])?==([^\s;\\]+)")
 HASH = re.compile(r"--hash=([a-z0-9]+:[0-9a-f]+)")
 WRONG_PYTHON = re.compile(r"does not satisfy Python|requires Python|Requires-Python", re.IGNORECASE)
+WITHOUT_NODE = {"readabilipy"}
+"""Packages that run `npm install` within themselves at their first use, unless they find no node."""
+NO_NODE = "#!/bin/sh\n# A package here would run npm; without node it is content with Python.\nexit 1\n"
 RESOLVE = ("pip", "compile", "--quiet", "--generate-hashes", "--no-header", "--no-annotate", "--no-build")
 INSTALL = ("pip", "sync", "--require-hashes", "--no-build", "--compile-bytecode", "--link-mode=copy")
 
@@ -53,6 +56,14 @@ def lock_of(text: str, package: Package, python: str) -> Lock:
     if version is None:
         raise InstallFailed(f"uv's lock does not name {package.name}")
     return Lock(text, version, tuple(packages), python)
+
+
+def hide_node(folder: Path, lock: Lock) -> None:
+    """Where that keeps a package from installing something by itself; it falls back to Python."""
+    if WITHOUT_NODE & {package.name for package in lock.packages}:
+        stub = folder / VENV / "bin" / "node"
+        stub.write_text(NO_NODE)
+        stub.chmod(0o755)
 
 
 def program(folder: Path, package: Package) -> Program:

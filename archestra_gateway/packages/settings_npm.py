@@ -13,13 +13,15 @@ REGISTRY = "https://registry.npmjs.org/"
 PREFIX = "npm_config_"
 KEPT = re.compile(
     r"registry|@[^:]+:registry|//.+:(_authToken|_auth|_password|username|email|certfile|keyfile|always-auth)"
-    r"|cafile|ca(\[\])?|strict-ssl|before|min-release-age|fetch-timeout|fetch-retries|proxy|https-proxy|noproxy"
+    r"|cafile|ca(\[\])?|strict-ssl|before|min-release-age|fetch-timeout|fetch-retr[a-z-]+|proxy|https-proxy|noproxy"
 )
 CREDENTIAL = re.compile(r"(_authToken|_auth|_password)$")
 FILES = re.compile(r"(certfile|keyfile|cafile)$")
 VARIABLE = re.compile(r"\$\{([^}?]+)(\?)?\}")
 OWN_CA = "NODE_EXTRA_CA_CERTS"
 NPMRC = "npmrc"
+DEFAULTS = "npmrc-defaults"
+"""What a person's settings win over: npm by itself waits for more than a minute before it gives up."""
 
 Pairs = list[tuple[str, str]]
 
@@ -46,7 +48,10 @@ def npm_settings(
         shown.append(own_ca)
     return Settings(
         env=env,
-        files={NPMRC: "".join(f"{key}={value}\n" for key, value in pairs if "proxy" not in key)},
+        files={
+            NPMRC: "".join(f"{key}={value}\n" for key, value in pairs if "proxy" not in key),
+            DEFAULTS: "fetch-retry-mintimeout=1000\nfetch-retry-maxtimeout=10000\n",
+        },
         shown=tuple(path for path in shown if os.path.isfile(path)),
         hosts=hosts([values.get("registry", REGISTRY), *registries]),
         secrets=tuple(_secrets(pairs)),

@@ -17,6 +17,7 @@ from archestra_gateway.sandbox.confine import Sandbox, confined
 from archestra_gateway.sandbox.egress_forward import Forward, forward
 from archestra_gateway.sandbox.egress_gate import DenialList, Gate
 from archestra_gateway.sandbox.grants import KEPT_VARIABLES, SYSTEM_PATH, closed, hidden
+from archestra_gateway.sandbox.mechanism import Landlock
 from archestra_gateway.sandbox.path import SearchPath
 from archestra_gateway.sandbox.policy import Mount, Policy, in_order
 from archestra_gateway.sandbox.toolchain import resolve
@@ -45,14 +46,23 @@ class Run:
 
 @attrs.frozen
 class Workshop:
-    """Where the runs are made. `more_hosts` are those that a person allows beside the registries'."""
+    """Where the runs are made.
+
+    `search_for` is for one command, and waits less; `more_hosts` are allowed beside the registries'.
+    """
 
     sandbox: Sandbox
     search: Callable[[], Awaitable[SearchPath]]
+    search_for: Callable[[str], Awaitable[SearchPath]]
     environment: Mapping[str, str] = attrs.field(repr=False)
     watchdog: Watchdog
     more_hosts: frozenset[Endpoint]
     timeout: float
+
+    async def can_confine(self) -> bool:
+        """With a way out through the gate, which Landlock has not."""
+        found = await self.sandbox.found(await self.search())
+        return found.mechanism is not None and not isinstance(found.mechanism, Landlock)
 
     @property
     def home(self) -> Path:
@@ -86,8 +96,7 @@ class Workshop:
 
     def _forward(self, run: Run) -> Forward | None:
         try:
-            found = forward(self.environment)
-            return found or (Forward.of(run.settings.proxy) if run.settings.proxy else None)
+            return forward(self.environment, run.settings.proxy)
         except ValueError as error:
             raise UpstreamUnavailable(f"This machine's proxy can not be used: {error}") from error
 

@@ -99,11 +99,15 @@ class Tools:
     def has(self, wheel: Wheel) -> bool:
         return all(self._private(wheel, name) for name in wheel.programs)
 
+    @property
+    def can_bring(self) -> bool:
+        return self.may_bring and find_spec("pip") is not None
+
     def says(self, wheel: Wheel) -> str:
         """Of one that this machine has not, in words."""
         if self.has(wheel):
             return f"not found; the gateway has a private {wheel.title} in {self.folder / wheel.folder}"
-        if self.may_bring and find_spec("pip"):
+        if self.can_bring:
             return f"not found; the gateway brings a private {wheel.title} ({wheel.size}) when it needs one"
         return "not found"
 

@@ -62,8 +62,8 @@ class Forward:
         return reader, writer
 
 
-def forward(environment: Mapping[str, str]) -> Forward | None:
-    """As the usual variables say. Raises ValueError."""
-    url = next((environment[name] for name in VARIABLES if environment.get(name)), None)
+def forward(environment: Mapping[str, str], otherwise: str | None = None) -> Forward | None:
+    """As the usual variables say; `otherwise` where they say nothing. Raises ValueError."""
+    url = next((environment[name] for name in VARIABLES if environment.get(name)), otherwise)
     exceptions = next((environment[name] for name in EXCEPTIONS if environment.get(name)), "")
     return Forward.of(url, exceptions) if url else None

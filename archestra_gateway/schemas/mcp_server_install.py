@@ -22,6 +22,7 @@ class McpServerInstall:
     """`not_needed`: the command is a program of this machine. `wanted` is what the command names.
 
     `version` is the one that is installed and stays until an update, `command` what is really started.
+    `skipped_scripts` are packages that would run a script at their installation, which is never done.
     While something is being installed, `step`, `done` and `total` (packages) say how far it is.
     """
 
@@ -32,6 +33,7 @@ class McpServerInstall:
     version: str | None = None
     command: list[str] = attrs.field(factory=list)
     packages: list[InstalledPackage] = attrs.field(factory=list)
+    skipped_scripts: list[str] = attrs.field(factory=list)
     lock_sha256: str | None = None
     files_sha256: str | None = None
     installed_at: str | None = None

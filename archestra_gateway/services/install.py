@@ -79,6 +79,16 @@ class Installs:
             raise UpstreamUnavailable(f"The MCP server {name} was changed while it was installed", name=name)
         return await self.started(row, config, package)
 
+    async def runs_as_it_is(self, config: StdioConfig, permissions: Permissions) -> bool:
+        """Without the sandbox, what can not be installed may still do what it does by itself."""
+        if permissions.sandbox == "on":
+            return False
+        try:
+            package = command.parse(config.command, config.args)
+        except NotInstallable:
+            return True
+        return package is None or not await self.installer.workshop.can_confine()
+
     async def started(self, row: store.Row, config: StdioConfig, package: Package) -> StdioConfig:
         words = await self.installer.command(self.folder(row), Program.of(row["program"]))
         return attrs.evolve(config, command=words[0], args=[*words[1:], *package.args])
@@ -304,16 +314,6 @@ def package_of(config: StdioConfig) -> Package | None:
             f"{error}. Such a server is not installed by the gateway: install it yourself, and give its "
             'program as the command; or set its `permissions.sandbox` to "off", and it runs as it is'
         ) from error
-
-
-def runs_as_it_is(config: StdioConfig, permissions: Permissions) -> bool:
-    """Without the sandbox, a command that can not be installed may still do what it does by itself."""
-    if permissions.sandbox == "on":
-        return False
-    try:
-        return command.parse(config.command, config.args) is None
-    except NotInstallable:
-        return True
 
 
 def hashed(text: str) -> str:

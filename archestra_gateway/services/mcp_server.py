@@ -23,7 +23,7 @@ from archestra_gateway.schemas.mcp_server import (
 )
 from archestra_gateway.schemas.oauth import OAuthClient
 from archestra_gateway.schemas.permissions import Denials, Learned, Permissions
-from archestra_gateway.services.install import Installs, runs_as_it_is
+from archestra_gateway.services.install import Installs
 from archestra_gateway.services.mcp_server_permissions import forget_home, from_row, learned
 from archestra_gateway.services.mcp_server_secrets import masked, named_values, secrets, unmasked
 from archestra_gateway.services.mcp_server_values import keep, owner, restored, with_values, without_values
@@ -247,7 +247,7 @@ class McpServers:
         if (unreadable := self._get(server.name).unreadable) is not None:
             raise unreadable
         config = await self._secrets.resolve(config)
-        if isinstance(config, HttpConfig) or runs_as_it_is(config, server.permissions):
+        if isinstance(config, HttpConfig) or await self._installs.runs_as_it_is(config, server.permissions):
             return config
         return await self._installs.ready(server.name, config)
 

@@ -6,6 +6,7 @@ from collections.abc import AsyncIterator
 import attrs
 
 from archestra_gateway.errors import Conflict, GatewayError, InvalidRequest, NotFound
+from archestra_gateway.packages import npm
 from archestra_gateway.packages.locked import Lock, Program, changes
 from archestra_gateway.packages.package import Package
 from archestra_gateway.packages.report import InstallFailed
@@ -82,6 +83,14 @@ class McpServerInstalls:
             yield note
         if job.error is not None:
             raise job.error
+
+    async def result(self, name: str) -> McpServerInstall:
+        """What is installed; raises what keeps it from that."""
+        shown = await self.get(name)
+        if shown.state == "failed":
+            failure = self.installs.failures.get(name)
+            raise failure.error if failure else InstallFailed(shown.error or "")
+        return shown
 
     async def preview(self, name: str) -> UpdatePreview:
         """Resolved anew, and nothing changed. Raises InvalidRequest when nothing is installed."""
@@ -185,6 +194,7 @@ class McpServerInstalls:
                 InstalledPackage(name=each.name, version=each.version, hashes=list(each.hashes))
                 for each in self.installs.lock(row, package).packages
             ],
+            skipped_scripts=npm.skipped_scripts(row["lock_text"]) if package.ecosystem == "npm" else [],
             lock_sha256=hashed(row["lock_text"]),
             files_sha256=row["digest"],
             installed_at=row["installed_at"],

@@ -124,8 +124,9 @@ def test_the_doctor_names_what_it_looked_at(environment: dict[str, str]) -> None
         "event loop",
         "data directory",
         "daemon",
-        "npx",
-        "uvx",
+        "npm",
+        "uv",
+        "registries",
         "ollama",
         "sandbox",
     } <= states.keys()
