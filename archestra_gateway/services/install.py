@@ -63,11 +63,16 @@ class Installs:
     _checked: set[str] = attrs.field(factory=set)
     _room: asyncio.Semaphore = attrs.field(factory=lambda: asyncio.Semaphore(AT_ONCE))
 
-    async def ready(self, name: str, config: StdioConfig) -> StdioConfig:
+    async def ready(self, name: str, config: StdioConfig, permissions: Permissions) -> StdioConfig:
         """The configuration with the installed program in its command; installs what is not there.
 
-        Waits for that as long as a start may take. Raises GatewayError.
+        Waits for that as long as a start may take. Raises GatewayError. Where no installation can be
+        confined, a server that runs without the sandbox installs itself as it starts.
         """
+        if runs_as_it_is(config, permissions):
+            return config
+        if permissions.sandbox == "off" and not await self.installer.workshop.can_confine():
+            return config
         package = package_of(config)
         if package is None:
             return config
@@ -78,16 +83,6 @@ class Installs:
         if row is None:
             raise UpstreamUnavailable(f"The MCP server {name} was changed while it was installed", name=name)
         return await self.started(row, config, package)
-
-    async def runs_as_it_is(self, config: StdioConfig, permissions: Permissions) -> bool:
-        """Without the sandbox, what can not be installed may still do what it does by itself."""
-        if permissions.sandbox == "on":
-            return False
-        try:
-            package = command.parse(config.command, config.args)
-        except NotInstallable:
-            return True
-        return package is None or not await self.installer.workshop.can_confine()
 
     async def started(self, row: store.Row, config: StdioConfig, package: Package) -> StdioConfig:
         words = await self.installer.command(self.folder(row), Program.of(row["program"]))
@@ -314,6 +309,16 @@ def package_of(config: StdioConfig) -> Package | None:
             f"{error}. Such a server is not installed by the gateway: install it yourself, and give its "
             'program as the command; or set its `permissions.sandbox` to "off", and it runs as it is'
         ) from error
+
+
+def runs_as_it_is(config: StdioConfig, permissions: Permissions) -> bool:
+    """Without the sandbox, a command that can not be installed may still do what it does by itself."""
+    if permissions.sandbox == "on":
+        return False
+    try:
+        return command.parse(config.command, config.args) is None
+    except NotInstallable:
+        return True
 
 
 def hashed(text: str) -> str:

@@ -247,9 +247,9 @@ class McpServers:
         if (unreadable := self._get(server.name).unreadable) is not None:
             raise unreadable
         config = await self._secrets.resolve(config)
-        if isinstance(config, HttpConfig) or await self._installs.runs_as_it_is(config, server.permissions):
+        if isinstance(config, HttpConfig):
             return config
-        return await self._installs.ready(server.name, config)
+        return await self._installs.ready(server.name, config, server.permissions)
 
     async def _restart_with_new_program(self, name: str) -> None:
         """Only one that runs: a start that waits for the installation goes on by itself."""
