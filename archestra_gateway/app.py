@@ -217,7 +217,7 @@ async def _mcp_gateway(app: web.Application) -> AsyncIterator[None]:
         app[keys.MCP_SERVER_TOOLS] = McpServerTools(catalogue, app[keys.REQUEST_LOG], is_plain)
         views, is_progressive = Views(catalogue, is_plain), config.tool_list == "progressive"
         methods = Methods(catalogue, own, views, app[ROUNDS], is_progressive)
-        sessions = Sessions(database, config.max_sessions)
+        sessions = Sessions(database, config.max_sessions, config.idle_timeout)
         async with open_mcp_gateway(catalogue, methods, sessions, app[keys.KNOWN_CLIENTS], news) as gateway:
             app[keys.MCP_GATEWAY] = gateway
             app[keys.STATUS].sections["mcp"] = gateway.counts

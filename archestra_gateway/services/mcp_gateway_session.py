@@ -9,7 +9,7 @@ from functools import partial
 import attrs
 from msgspec import Raw
 
-from archestra_gateway.errors import GatewayError, UpstreamError
+from archestra_gateway.errors import GatewayError, UpstreamError, UpstreamUnavailable
 from archestra_gateway.protocol import jsonrpc, mcp
 from archestra_gateway.protocol.jsonrpc import Message
 from archestra_gateway.services.mcp_outbox import BACKLOG, Calls, Outbox
@@ -60,7 +60,8 @@ class GatewaySession:
 
     @property
     def is_busy(self) -> bool:
-        return self.outbox.is_streaming or len(self._calls) > 0
+        is_opening = any(leg.opening is not None for leg in self._legs.values())
+        return is_opening or self.outbox.is_streaming or len(self._calls) > 0
 
     def touch(self) -> None:
         self.last_used = time.monotonic()
@@ -132,8 +133,18 @@ class GatewaySession:
             if leg.opening is None:
                 leg.opening = asyncio.create_task(self._open(leg))
                 leg.opening.add_done_callback(partial(self._has_opened, leg))
-            return await asyncio.shield(leg.opening)
+            return await self._opened(leg.opening, server)
         return leg.lease
+
+    async def _opened(self, opening: asyncio.Task[Lease], server: Server) -> Lease:
+        try:
+            return await asyncio.shield(opening)
+        except asyncio.CancelledError as error:
+            if not opening.cancelled():
+                raise
+            raise UpstreamUnavailable(
+                f"The session ended while the MCP server {server.name} started", name=server.name
+            ) from error
 
     async def _open(self, leg: Leg) -> Lease:
         call = Call(jsonrpc.request(0, mcp.INITIALIZE, self.opening), is_own=True)

@@ -16,19 +16,21 @@ from archestra_gateway.services.mcp_gateway_session import GatewaySession
 from archestra_gateway.store import mcp_session as store
 from archestra_gateway.store.database import Database
 
-ROUND = 60.0
-IDLE = 3600.0
-"""Seconds after which an unused session sleeps: its conversations end, and the next message wakes it."""
+LONGEST_ROUND = 60.0
 KEPT = timedelta(days=7)
 MOST_KEPT = 10_000
 
 
 @attrs.frozen(eq=False)
 class Sessions:
-    """`most` may be awake at once. One that sleeps has forgotten its subscriptions and its log level."""
+    """`most` may be awake at once; one that was not used for `idle_timeout` seconds sleeps.
+
+    Its conversations have ended, its subscriptions and its log level are forgotten; a message wakes it.
+    """
 
     _database: Database
     _most: int
+    _idle_timeout: float
     _awake: dict[str, GatewaySession] = attrs.field(factory=dict)
 
     def awake(self) -> list[GatewaySession]:
@@ -69,8 +71,8 @@ class Sessions:
             before = datetime.now(UTC) - KEPT
             async with self._database.transaction() as db:
                 await store.delete_old(db, timestamp.from_seconds(before.timestamp()), MOST_KEPT)
-            await asyncio.sleep(ROUND)
-            late = time.monotonic() - IDLE
+            await asyncio.sleep(min(LONGEST_ROUND, self._idle_timeout / 4))
+            late = time.monotonic() - self._idle_timeout
             for session in self.awake():
                 if not session.is_busy and session.last_used < late:
                     await self._put_to_sleep(session)
