@@ -144,11 +144,13 @@ class Requests:
             said = f"The MCP server {self.name} answered {response.status} {response.reason}"
             self.health.failed(UpstreamError(said, name=self.name, status=response.status))
 
-    def _failed(self, error: Exception, has_answered: bool) -> GatewayError:
+    def _failed(self, error: aiohttp.ClientError, has_answered: bool) -> GatewayError:
         if has_answered:
             return BrokenOff(f"The MCP server {self.name} broke off its answer: {error}", name=self.name)
+        reason = error.strerror if isinstance(error, aiohttp.ClientConnectorError) else None
         failed = UpstreamUnavailable(
-            f"The MCP server {self.name} could not be reached at {self.server.url}: {error}", name=self.name
+            f"The MCP server {self.name} could not be reached at {self.server.url}: {reason or error}",
+            name=self.name,
         )
         self.health.failed(failed)
         return failed

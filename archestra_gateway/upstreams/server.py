@@ -3,7 +3,7 @@
 import asyncio
 import contextlib
 import time
-from collections.abc import Awaitable, Callable, Coroutine, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Coroutine, Mapping
 from functools import partial
 from typing import Any, Literal
 
@@ -11,7 +11,6 @@ from msgspec import Raw
 
 from archestra_gateway import timestamp
 from archestra_gateway.errors import (
-    AuthorizationNeeded,
     GatewayError,
     UpstreamError,
     UpstreamTimeout,
@@ -22,10 +21,8 @@ from archestra_gateway.protocol.jsonrpc import Message
 from archestra_gateway.protocol.parameters import Parameters
 from archestra_gateway.sandbox.egress_gate import DenialList
 from archestra_gateway.sandbox.grants import Wish
-from archestra_gateway.schemas.mcp_server import HttpConfig, McpServerStatus, ServerConfig, State
-from archestra_gateway.schemas.oauth import Authorization
+from archestra_gateway.schemas.mcp_server import HttpConfig, McpServerStatus, ServerConfig
 from archestra_gateway.schemas.permissions import Permissions
-from archestra_gateway.upstreams.backoff import Backoff
 from archestra_gateway.upstreams.dialogue import Audience, Call, Dialogue, Listener
 from archestra_gateway.upstreams.era import Era
 from archestra_gateway.upstreams.health import Health
@@ -38,6 +35,7 @@ from archestra_gateway.upstreams.stderr import Stderr
 from archestra_gateway.upstreams.stdio import Child
 from archestra_gateway.upstreams.tool_gate import ToolGate
 from archestra_gateway.upstreams.tools import error_text
+from archestra_gateway.upstreams.unanswered import audience
 from archestra_gateway.upstreams.upstream import Upstream
 from archestra_gateway.upstreams.watched import Watched
 
@@ -79,12 +77,9 @@ class Server:
         self._shared: Upstream | None = None
         self._starting: asyncio.Task[Upstream] | None = None
         self._counting: asyncio.Task[None] | None = None
-        self._backoff = Backoff()
         self._starts = 0
-        self._health = Health(self._note_state)
+        self._health = Health(name, self._note_state)
         self._spoken: Spoken | None = None
-        self._shown: tuple[State, float] = "stopped", time.time()
-        self._could_start = True
         self.is_learning = False
         self._version: str | None = None
         self._looks: set[asyncio.Task[None]] = set()
@@ -127,7 +122,7 @@ class Server:
 
     async def start(self) -> None:
         """By a person's order: what went wrong before is forgotten."""
-        self._backoff.succeeded()
+        self._health.backoff.succeeded()
         await self.shared()
         if self._counting is not None:
             await asyncio.wait([self._counting], timeout=COUNTING)
@@ -153,11 +148,9 @@ class Server:
         if self.pins.trusts_changes:
             await self.pins.accept([*self.pins.held, *self.pins.gone])
         await self.stop()
-        self._backoff.succeeded()
         self._spoken = None
-        self._could_start = True
         self.era, self._parameters = Era(), None
-        self._health.worked()
+        self._health.forget()
         if was_running and is_enabled:
             with contextlib.suppress(GatewayError):  # the status shows it
                 await self.shared()
@@ -198,16 +191,15 @@ class Server:
     def status(self) -> McpServerStatus:
         mine = [lease.upstream for lease in self._pool.of(self.name)]
         self._note_state()
-        state, since = self._shown
-        next_try = self._health.next_try
+        health = self._health
         return McpServerStatus(
-            state=state,
-            since=timestamp.from_seconds(since),
+            state=health.state,
+            since=timestamp.from_seconds(health.since),
             authorization=self.authorization.shown(),
             pid=next((upstream.pid for upstream in mine if upstream.pid), None),
             restarts=max(0, self._starts - 1),
-            last_error=self._health.error.message if self._health.error else None,
-            next_try_at=None if next_try is None else timestamp.from_seconds(next_try),
+            last_error=health.error.message if health.error else None,
+            next_try_at=None if health.next_try is None else timestamp.from_seconds(health.next_try),
             transport=self._transport(),
             protocol_version=self._version,
             tool_count=self.pins.count,
@@ -217,34 +209,24 @@ class Server:
         )
 
     def _note_state(self) -> None:
-        state = self._state(self.authorization.shown())
-        if state != self._shown[0]:
-            self._shown = state, time.time()
+        state = self._health.state_of(
+            self.authorization.shown(),
+            is_running=bool(self._pool.of(self.name)),
+            is_starting=self._starting is not None,
+            is_remote=isinstance(self.config, HttpConfig),
+        )
+        if self._health.note(state):
             self.on_state(self.name)
-
-    def _state(self, authorization: Authorization | None) -> State:
-        if authorization is not None and authorization.state == "needed":
-            return "needs_authorization"
-        if self._pool.of(self.name):
-            is_away = isinstance(self.config, HttpConfig) and self._health.error is not None
-            return "error" if is_away else "running"
-        if self._starting is not None:
-            return "starting"
-        if self._backoff.is_crash_loop(time.monotonic()):
-            return "crash_loop"
-        if authorization is not None and authorization.state == "authorizing":
-            return "authorizing"
-        if isinstance(self._health.error, AuthorizationNeeded) and authorization is None:
-            return "needs_authorization"
-        return "stopped" if self._could_start else "error"
 
     async def _start(self) -> Upstream:
         call = Call(jsonrpc.request(0, mcp.INITIALIZE, mcp.INITIALIZE_PARAMS), is_own=True)
-        lease, answer = await self._open(call, self._hear_shared, self._forget_shared, is_session=False)
+        lease, answer = await self._open(
+            call, partial(audience, self.broadcast), self._forget_shared, is_session=False
+        )
         upstream = lease.upstream
         if "result" not in answer:
             await self._pool.end([lease])
-            raise self._failed(
+            raise self._health.could_not_start(
                 UpstreamError(
                     f"The MCP server {self.name} refused to initialize: {error_text(answer)}", name=self.name
                 )
@@ -270,7 +252,7 @@ class Server:
     ) -> tuple[Lease, Message]:
         is_child = not isinstance(self.config, HttpConfig)
         try:
-            await self._wait_for_turn()
+            await asyncio.sleep(self._health.check())
             async with self._pool.room(for_child=is_child, for_session=is_session):
                 upstream, answer = await self._open_initialized(call, listen)
                 seen_by = abilities(mcp.member(call.message.get("params"), "capabilities"))
@@ -279,10 +261,8 @@ class Server:
                 lease = Lease(self.name, upstream, on_end, is_session, watched)
                 self._pool.leases.append(lease)
         except GatewayError as error:
-            raise self._failed(error) from error.__cause__
-        self._could_start = True
-        self._health.worked()
-        self._note_state()
+            raise self._health.could_not_start(error) from error.__cause__
+        self._health.started()
         version = mcp.member(answer.get("result"), "protocolVersion")
         spoken = modern.VERSION if isinstance(upstream, Modern) else version
         self._version = spoken if isinstance(spoken, str) else None
@@ -296,7 +276,8 @@ class Server:
             async with asyncio.timeout(seconds):
                 opened = await self.era.open(upstream, call, self.name, self.repeated)
         except (TimeoutError, UpstreamTimeout) as error:
-            self._backoff.died(time.monotonic())
+            if isinstance(upstream, Child):
+                self._health.backoff.died(time.monotonic())
             await upstream.stop()
             raise UpstreamTimeout(
                 f"The MCP server {self.name} did not answer `initialize` within {seconds:g} seconds",
@@ -325,17 +306,6 @@ class Server:
         await child.start(launch)
         return child
 
-    async def _wait_for_turn(self) -> None:
-        now = time.monotonic()
-        if self._backoff.is_crash_loop(now):
-            last = self._health.error.message if self._health.error else ""
-            raise UpstreamUnavailable(
-                f"The MCP server {self.name} died {self._backoff.deaths} times in a row and is left alone "
-                f"for now: look at its logs, repair it and start it. {last}".rstrip(),
-                name=self.name,
-            )
-        await asyncio.sleep(self._backoff.wait(now))
-
     def _spawn(self, look: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
         task = asyncio.create_task(look)
         self._looks.add(task)
@@ -350,20 +320,14 @@ class Server:
     def _died(self, born: float, child: Child, error: GatewayError) -> None:
         now = time.monotonic()
         if child.dialogue.served or now - born > LONG_LIFE:
-            self._backoff.succeeded()
+            self._health.backoff.succeeded()
         else:
-            self._backoff.died(now)
+            self._health.backoff.died(now)
         self.stderr.note(error.message)
         self._pool.died(child)
         self._health.failed(error)
         if self.watched and self._shared is None:
             self._spawn(self._come_back())
-
-    def _failed(self, error: GatewayError) -> GatewayError:
-        self._could_start = False
-        if not self._backoff.is_crash_loop(time.monotonic()):
-            self._health.failed(error)
-        return error
 
     def _refuse_when_stopped(self) -> None:
         if not self.is_enabled:
@@ -384,27 +348,6 @@ class Server:
         if not isinstance(self.config, HttpConfig):
             return "stdio"
         return self._spoken or ("sse" if self.config.transport == "sse" else None)
-
-    def _hear_shared(self, dialogue: Dialogue) -> Audience:
-        """Nobody stands behind the shared upstream who could answer what a server asks."""
-
-        def hear(message: Message, causes: Sequence[Call]) -> None:
-            method = mcp.method(message)
-            is_clear = dialogue.knows_causes or len(causes) == 1
-            if method in mcp.FOR_EVERY_SESSION:
-                self.broadcast(message)
-            elif method == "ping" and "id" in message:
-                dialogue.tell(jsonrpc.result(message["id"], {}))
-            elif "id" in message:
-                for call in causes if is_clear else ():
-                    call.was_asked(message)
-                refusal = f"No client is there to answer {method}: open a session with `initialize`"
-                dialogue.tell(jsonrpc.error(message["id"], jsonrpc.METHOD_NOT_FOUND, refusal))
-            elif is_clear:
-                for call in causes:
-                    call.tell(message)
-
-        return hear
 
 
 _TOOLS_CHANGED = jsonrpc.raw(mcp.TOOLS_CHANGED)

@@ -181,7 +181,7 @@ async def test_start_and_stop_and_restart(client: TestClient, files: str) -> Non
         "2025-11-25",
         "bubblewrap",
     )
-    assert (status["tool_count"], status["restarts"]) == (21, 0)
+    assert (status["tool_count"], status["restarts"]) == (22, 0)
 
     restarted = await (await client.post(f"{URL}/{files}/restart")).json()
     assert restarted["status"]["pid"] not in (None, status["pid"])
@@ -221,7 +221,7 @@ async def test_a_deleted_server_is_gone_with_its_process(client: TestClient, fil
 async def test_tools_are_listed_over_all_pages(client: TestClient, files: str) -> None:
     tools = (await (await client.get(f"{URL}/{files}/tools")).json())["tools"]
 
-    assert len(tools) == 21
+    assert len(tools) == 22
     assert tools[0] == {
         "name": "echo",
         "inputSchema": {"type": "object"},
