@@ -145,7 +145,7 @@ KILO_CODE = Client(
     section=MCP,
     http=REMOTE,
     stdio=LOCAL,
-    calls_itself=("Kilo Code",),
+    calls_itself=("Kilo Code", "kilo"),
 )
 FACTORY_DROID = Client(
     id="factory-droid",

@@ -32,6 +32,7 @@ EVERYBODY = tuple(client.id + client.instances[0].suffix for client in CLIENTS)
         ("augment-mcp-client", "augment"),
         ("antigravity-client", "antigravity"),
         ("Kilo-Code", "kilo-code"),
+        ("kilo", "kilo-code"),
         ("Roo Code", "roo-code"),
         ("amp-mcp-client", "amp"),
         ("factory-cli", "factory-droid"),
