@@ -16,6 +16,8 @@ ASKED_FOR: Mapping[str, str] = {
 """What a server may ask a client, and the capability that it needs for that."""
 
 RESOURCE_NOT_FOUND = -32002
+URLS_REQUIRED = -32042
+"""An error of 2025-11-25: the person has to visit pages first, and the call is to be made again."""
 
 _RETRY = ("inputResponses", "requestState")
 _ADDED = ("resultType", "ttlMs", "cacheScope")
@@ -85,6 +87,41 @@ def input_requests(answer: Message) -> dict[str, Message]:
     """What an InputRequiredResult asks for, by the server's keys."""
     asked = mcp.members(mcp.members(answer["result"]).get("inputRequests"))
     return {key: mcp.members(request) for key, request in asked.items()}
+
+
+def input_request(question: Message) -> Message:
+    """A question of a session as an InputRequiredResult has it."""
+    params = mcp.members(question.get("params"))
+    kept = {name: text for name, text in params.items() if name not in ("_meta", "task", "elicitationId")}
+    return {"method": question["method"], "params": jsonrpc.raw(kept)}
+
+
+def question(identifier: str, request: Message) -> Message:
+    """An entry of an InputRequiredResult as a session asks it."""
+    params = request.get("params", Raw(b"{}"))
+    if mcp.member(params, "mode") == "url":
+        params = mcp.with_member(params, "elicitationId", jsonrpc.raw(identifier))
+    return {
+        "jsonrpc": jsonrpc.VERSION,
+        "id": jsonrpc.raw(identifier),
+        "method": request.get("method", jsonrpc.raw("")),
+        "params": params,
+    }
+
+
+def urls_required(answer: Message) -> dict[str, Message]:
+    """The pages of such an error, as an InputRequiredResult asks for them."""
+    error = jsonrpc.value(answer.get("error"))
+    if not isinstance(error, dict) or error.get("code") != URLS_REQUIRED:
+        return {}
+    data = error.get("data")
+    pages = data.get("elicitations") if isinstance(data, dict) else None
+    asked = {"jsonrpc": jsonrpc.VERSION, "method": jsonrpc.raw("elicitation/create")}
+    return {
+        f"page-{number}": input_request({**asked, "params": jsonrpc.raw(page)})
+        for number, page in enumerate(pages if isinstance(pages, list) else (), start=1)
+        if isinstance(page, dict)
+    }
 
 
 def without_subscription(message: Message) -> Message:

@@ -45,6 +45,17 @@ class Listen:
             listener,
         )
 
+    def within(self, capabilities: Mapping[str, Any]) -> "Listen":
+        """What a server with these can tell of."""
+
+        def promises(kind: str, promise: str) -> bool:
+            said = capabilities.get(kind)
+            return isinstance(said, dict) and said.get(promise) is True
+
+        filters = {name for name in self.filters if promises(FILTERS[name].split("/")[1], "listChanged")}
+        uris = self.uris if promises("resources", "subscribe") else ()
+        return attrs.evolve(self, filters=frozenset(filters), uris=uris)
+
     def acknowledge(self) -> None:
         honoured: dict[str, Any] = {name: True for name in FILTERS if name in self.filters}
         if self.uris:

@@ -24,9 +24,10 @@ from archestra_gateway.services.mcp_gateway_caller import (
     with_parameter,
 )
 from archestra_gateway.services.mcp_gateway_views import Views
+from archestra_gateway.services.mcp_modern_request import Request, named
 from archestra_gateway.services.mcp_own import Own, Tool, Visit
 from archestra_gateway.services.mcp_own_uris import NAME, SERVER, is_own
-from archestra_gateway.services.mcp_rounds import Request, Rounds, named
+from archestra_gateway.services.mcp_rounds import Rounds
 from archestra_gateway.services.mcp_view import Target, View, Visibility
 from archestra_gateway.upstreams.dialogue import Call
 from archestra_gateway.upstreams.watched import Watched

@@ -9,12 +9,12 @@ from msgspec import Raw
 from archestra_gateway.errors import UpstreamError
 from archestra_gateway.protocol import eras, jsonrpc, mcp
 from archestra_gateway.protocol.jsonrpc import Message
+from archestra_gateway.services.mcp_modern_request import LOG_MESSAGE
 from archestra_gateway.upstreams.dialogue import Call, Listener
 from archestra_gateway.upstreams.pool import Lease
 from archestra_gateway.upstreams.server import Server
 from archestra_gateway.upstreams.tools import error_text
 
-LOG_MESSAGE = "notifications/message"
 GIVEN_UP = {"code": mcp.REQUEST_CANCELLED, "message": "The client gave the call up"}
 
 
@@ -87,10 +87,7 @@ class Lane:
 
     def requests(self) -> dict[str, Message]:
         """The questions as an InputRequiredResult has them."""
-        return {
-            key: {name: text for name, text in question.items() if name in ("method", "params")}
-            for key, question in self.questions.items()
-        }
+        return {key: eras.input_request(question) for key, question in self.questions.items()}
 
     async def close(self) -> None:
         """The server hears that nobody waits any more, and is not spoken to again."""

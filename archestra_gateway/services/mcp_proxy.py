@@ -13,9 +13,9 @@ from archestra_gateway.protocol.jsonrpc import Message
 from archestra_gateway.protocol.modern import Headers
 from archestra_gateway.services.external_mcp_client_known import KnownClients
 from archestra_gateway.services.mcp_client_info import client_info, introduce, opening_info
+from archestra_gateway.services.mcp_modern_request import Request, named
 from archestra_gateway.services.mcp_proxy_modern import ModernProxy
 from archestra_gateway.services.mcp_request_log import Entry
-from archestra_gateway.services.mcp_rounds import Request, named
 from archestra_gateway.services.mcp_server import McpServers
 from archestra_gateway.services.mcp_session import Session
 from archestra_gateway.upstreams.dialogue import Call, Listener

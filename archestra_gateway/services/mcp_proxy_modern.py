@@ -8,7 +8,8 @@ import attrs
 from archestra_gateway.protocol import jsonrpc, mcp, modern, parameter_headers
 from archestra_gateway.protocol.jsonrpc import Message
 from archestra_gateway.services.mcp_gateway_listen import Listen
-from archestra_gateway.services.mcp_rounds import Request, Rounds
+from archestra_gateway.services.mcp_modern_request import Request
+from archestra_gateway.services.mcp_rounds import Rounds
 from archestra_gateway.services.mcp_view import Visibility
 from archestra_gateway.upstreams.server import Server
 
@@ -48,7 +49,8 @@ class ModernProxy:
         if request.listener is None:
             raise jsonrpc.InvalidMessage(f"{modern.LISTEN} needs `Accept: text/event-stream`")
         await server.shared()
-        listen = Listen.wanted(request.message, request.listener, Visibility())
+        asked = Listen.wanted(request.message, request.listener, Visibility())
+        listen = asked.within(mcp.member(server.initialized, "capabilities") or {})
 
         def hear(_: str, news: Message | None) -> None:
             if news is not None:

@@ -8,52 +8,28 @@ import asyncio
 import secrets
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from hashlib import sha256
 
 import attrs
-import msgspec
 from msgspec import Raw
 
 from archestra_gateway.errors import UpstreamUnavailable
 from archestra_gateway.protocol import eras, jsonrpc, mcp, modern
 from archestra_gateway.protocol.jsonrpc import Message
-from archestra_gateway.services.mcp_lane import LOG_MESSAGE, Lane
-from archestra_gateway.services.mcp_request_log import Entry
-from archestra_gateway.upstreams.dialogue import Call, Listener
-from archestra_gateway.upstreams.server import Server
+from archestra_gateway.services.mcp_lane import Lane
+from archestra_gateway.services.mcp_modern_request import (
+    Key,
+    Request,
+    input_responses,
+    missing_capability,
+    refuse,
+    with_pages,
+    without_log,
+)
+from archestra_gateway.upstreams.dialogue import Call
 
 MOST_LANES = 8
 """Of one client with one server."""
 MOST_PARKED = 100
-
-Key = tuple[str, Server, bytes]
-
-
-@attrs.frozen(eq=False)
-class Request:
-    """`client` is under whose name it came."""
-
-    client: str
-    server: Server
-    message: Message
-    envelope: modern.Envelope
-    listener: Listener | None
-
-    @property
-    def key(self) -> Key:
-        return self.client, self.server, bytes(eras.opening(self.envelope))
-
-    @property
-    def digest(self) -> bytes:
-        """What a retry must share with the call."""
-        rest = mcp.members(eras.without_envelope(self.message).get("params"))
-        rest.pop("_meta", None)
-        said = [mcp.method(self.message), {name: jsonrpc.value(text) for name, text in rest.items()}]
-        return sha256(msgspec.json.encode(said, order="deterministic")).digest()
-
-    @property
-    def may_be_asked(self) -> bool:
-        return any(capability in self.envelope.capabilities for capability in eras.ASKED_FOR.values())
 
 
 @attrs.define(eq=False)
@@ -89,9 +65,9 @@ class Rounds:
             headers = await server.repeated(message)
             return await shared.call(Call(message, request.listener, headers=headers))
         if mcp.method(message) in modern.NAMED and self._needs_lane(request):
-            return await self._in_lane(request)
-        call = Call(eras.without_envelope(message), _without_log(request.listener))
-        call.was_asked = lambda question: _refuse(call, mcp.method(question))
+            return with_pages(request, await self._in_lane(request))
+        call = Call(eras.without_envelope(message), without_log(request.listener))
+        call.was_asked = lambda question: refuse(call, mcp.method(question))
         return await shared.call(call)
 
     async def close(self) -> None:
@@ -108,7 +84,7 @@ class Rounds:
 
     async def _in_lane(self, request: Request) -> Message:
         params = mcp.members(request.message.get("params"))
-        responses = _responses(params.get("inputResponses"))
+        responses = input_responses(params.get("inputResponses"))
         if "requestState" in params:
             lane = self._claimed(request, jsonrpc.value(params["requestState"]))
             going = lane.go_on(request.message, request.listener, responses)
@@ -131,7 +107,7 @@ class Rounds:
         """Raises MissingCapability."""
         wanted = {eras.ASKED_FOR[mcp.method(question)] for question in lane.questions.values()}
         if missing := sorted(wanted - request.envelope.capabilities.keys()):
-            raise _missing(missing)
+            raise missing_capability({capability: {} for capability in missing})
         asked = {
             "resultType": "input_required",
             "inputRequests": lane.requests(),
@@ -234,35 +210,3 @@ async def open_rounds() -> AsyncIterator[Rounds]:
         yield rounds
     finally:
         await rounds.close()
-
-
-def named(entry: Entry) -> str:
-    """Under whose name calls are kept apart: the client that the gateway knows, or what it calls itself."""
-    return entry.client or entry.client_info.get("client_name") or ""
-
-
-def _without_log(listener: Listener | None) -> Listener | None:
-    """In this era log messages come only to those who name a level."""
-    if listener is None:
-        return None
-    return lambda message: mcp.method(message) != LOG_MESSAGE and listener(message)
-
-
-def _refuse(call: Call, method: str) -> None:
-    if method in eras.ASKED_FOR:
-        call.settle(jsonrpc.failure(call.message.get("id"), _missing([eras.ASKED_FOR[method]])))
-
-
-def _missing(capabilities: list[str]) -> modern.MissingCapability:
-    required: dict[str, object] = {capability: {} for capability in capabilities}
-    return modern.MissingCapability(
-        f"The MCP server needs a client with {' and '.join(capabilities)}", requiredCapabilities=required
-    )
-
-
-def _responses(text: Raw | None) -> Message:
-    """By key. Raises InvalidParams."""
-    responses = mcp.members(text) if text is not None else {}
-    if not all(bytes(response).lstrip()[:1] == b"{" for response in responses.values()):
-        raise modern.InvalidParams("Each of `inputResponses` must be an object")
-    return responses

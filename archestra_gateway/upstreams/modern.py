@@ -160,10 +160,11 @@ class Modern:
         method = mcp.method(request)
         if eras.ASKED_FOR.get(method) not in self._can:
             raise Refused(_cannot(method))
-        identifier = jsonrpc.raw(f"input-{next(self._numbers)}")
+        asked = eras.question(f"input-{next(self._numbers)}", request)
+        identifier = asked["id"]
         question = self._questions[bytes(identifier)] = asyncio.get_running_loop().create_future()
         try:
-            self._listener({"jsonrpc": jsonrpc.VERSION, "id": identifier, **request}, [call])
+            self._listener(asked, [call])
             answer = await question
         except asyncio.CancelledError:
             self._listener(jsonrpc.notification(mcp.CANCELLED, {"requestId": identifier}), [call])
@@ -176,7 +177,7 @@ class Modern:
 
     def _hear(self, message: Message, causes: Sequence[Call]) -> None:
         if self._subscription.concerns(message):
-            if (news := self._subscription.news(message)) is not None:
+            for news in self._subscription.news(message):
                 self._listener(news, [])
         elif "id" not in message:  # in this era servers send no requests
             self._listener(message, causes)

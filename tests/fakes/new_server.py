@@ -41,6 +41,7 @@ class Call:
         self.capabilities = self.meta.get(f"{PREFIX}clientCapabilities", {})
         self.responses = self.params.get("inputResponses") or {}
         self.state = self.params.get("requestState")
+        self.ended = asyncio.Event()
         self._notify = notify
 
     async def notify(self, method, **params):
@@ -83,6 +84,20 @@ async def ask_all(call):
     message = {"role": "user", "content": {"type": "text", "text": "Say hello"}}
     sample = {"method": "sampling/createMessage", "params": {"messages": [message], "maxTokens": 9}}
     return asked(name=elicit("Name?"), model=sample, roots={"method": "roots/list"})
+
+
+async def visit(call):
+    page = {"mode": "url", "url": "http://127.0.0.1/", "message": "Log in"}
+    if call.responses:
+        return text(call.responses)
+    return asked(page={"method": "elicitation/create", "params": page})
+
+
+async def hang_up(call):
+    """Ends every subscription, as a server does that is about to go."""
+    for listening, _ in list(LISTENING.values()):
+        listening.ended.set()
+    return text("hung up")
 
 
 async def wait_for_state(call):
@@ -133,8 +148,8 @@ async def region(call):
 TOOLS = {
     tool.__name__: tool
     for tool in (
-        echo, received, ask_name, ask_all, wait_for_state, slow, what_was_cancelled, methods, log,
-        change_tools, update_resource, region,
+        echo, received, ask_name, ask_all, visit, hang_up, wait_for_state, slow, what_was_cancelled, methods,
+        log, change_tools, update_resource, region,
     )
 }  # fmt: skip
 REGION = {"type": "object", "properties": {"region": {"type": "string", "x-mcp-header": "Region"}}}
@@ -152,7 +167,8 @@ async def listen(call):
     try:
         meta = {f"{PREFIX}subscriptionId": call.id}
         await call.notify("notifications/subscriptions/acknowledged", notifications=wanted, _meta=meta)
-        await asyncio.Event().wait()
+        await call.ended.wait()
+        return {}
     finally:
         LISTENING.pop(call.id, None)
 

@@ -72,6 +72,18 @@ def ask_for_time(arguments, meta):
     return text(ask("clock/read"))
 
 
+class UrlsRequired(Exception):
+    pass
+
+
+def visit(arguments, meta):
+    """Good when the page was visited, which this server takes for granted the second time."""
+    if SESSION.setdefault("visits", 0) == 0:
+        SESSION["visits"] = 1
+        raise UrlsRequired
+    return text("visited")
+
+
 def steps(arguments, meta):
     """Progress, a question, and progress again."""
     for step in (1, 2):
@@ -111,7 +123,8 @@ def crash(arguments, meta):
 
 
 TOOLS = (
-    echo, ask_name, ask_twice, sample, roots, ask_for_time, steps, log, slow, about, update_resource, crash,
+    echo, ask_name, ask_twice, sample, roots, ask_for_time, visit, steps, log, slow, about, update_resource,
+    crash,
 )  # fmt: skip
 INFO = {"name": "old", "version": "1"}
 CAPABILITIES = {"tools": {}, "logging": {}, "resources": {"subscribe": True}, "prompts": {}}
@@ -186,7 +199,11 @@ def answer(message):
     if any(name.startswith(PREFIX) for name in params.get("_meta") or {}):
         error = {"code": -32600, "message": "Envelopes are not accepted in a session"}
     elif message["method"] in METHODS:
-        return send({"id": message["id"], "result": METHODS[message["method"]](params)})
+        try:
+            return send({"id": message["id"], "result": METHODS[message["method"]](params)})
+        except UrlsRequired:
+            page = {"mode": "url", "url": "http://127.0.0.1/", "message": "Log in", "elicitationId": "e"}
+            error = {"code": -32042, "message": "Visit it first", "data": {"elicitations": [page]}}
     else:
         error = {"code": -32601, "message": "Method not found"}
     return send({"id": message["id"], "error": error})

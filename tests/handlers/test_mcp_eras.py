@@ -304,6 +304,25 @@ async def test_a_prompt_and_a_resource_may_ask_too(client: TestClient, old: str,
 
 
 @before_old
+async def test_a_page_that_must_be_visited_is_asked_for(client: TestClient, old: str, path: str) -> None:
+    newest = NewClient(client, path, old, {"elicitation": {"form": {}, "url": {}}})
+
+    asked = await newest.result("visit")
+    visited = await newest.result("visit", inputResponses={"page-1": {"action": "accept"}})
+    answer = await NewClient(client, path, old, {"elicitation": {}}).call("visit")
+    unable = (await read(answer))["error"]
+
+    assert asked["inputRequests"] == {
+        "page-1": {
+            "method": "elicitation/create",
+            "params": {"mode": "url", "url": "http://127.0.0.1/", "message": "Log in"},
+        }
+    }
+    assert visited["content"][0]["text"] == "visited"
+    assert unable["data"]["requiredCapabilities"] == {"elicitation": {"url": {}}}
+
+
+@before_old
 async def test_progress_reaches_whoever_waits(client: TestClient, old: str, path: str) -> None:
     newest = NewClient(client, path, old, ASKING)
 

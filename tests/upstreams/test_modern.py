@@ -284,3 +284,29 @@ async def test_arguments_are_repeated_as_headers(begin: Any) -> None:
 
     assert await client.text("region", region="grün") == "grün"
     assert await client.text("region") == "none"
+
+
+async def test_a_page_to_visit_has_what_the_old_era_wants(begin: Any, answering: Any) -> None:
+    client = await begin({"elicitation": {"url": {}}})
+    asked: list[dict[str, Any]] = []
+    answering(client, lambda question: asked.append(question) or {"result": {"action": "accept"}})
+
+    answered = await client.text("visit")
+
+    assert json.loads(answered) == {"page": {"action": "accept"}}
+    assert asked[0]["params"]["elicitationId"] == asked[0]["id"]
+
+
+async def test_after_a_gap_everything_is_news(begin: Any) -> None:
+    client = await begin()
+    await client.ask("resources/subscribe", uri="memory://1")
+
+    await client.call("hang_up")
+    async with asyncio.timeout(10):
+        heard = [await client.heard.get() for _ in range(3)]
+
+    assert {message["method"] for message in heard} == {
+        "notifications/tools/list_changed",
+        "notifications/resources/list_changed",
+        "notifications/resources/updated",
+    }
