@@ -17,6 +17,7 @@ from archestra_gateway.cli_catalog import catalog
 from archestra_gateway.cli_clients import clients
 from archestra_gateway.cli_embedded import embedded
 from archestra_gateway.cli_options import PROGRAM, data_dir_flag, load, located, running
+from archestra_gateway.cli_packages import packages
 from archestra_gateway.cli_tools import tools
 from archestra_gateway.config_sources import ConfigError, Loaded, path_of
 from archestra_gateway.daemon import instance
@@ -161,6 +162,7 @@ def token(config: Path | None, data_dir: Path | None, rotate: bool) -> None:
 cli.add_command(catalog)
 cli.add_command(clients)
 cli.add_command(embedded)
+cli.add_command(packages)
 cli.add_command(tools)
 
 

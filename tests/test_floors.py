@@ -11,7 +11,7 @@ PACKAGE = Path(__file__).parent.parent / "archestra_gateway"
 FLOORS = (
     {"__main__"},
     {"cli"},
-    {"cli_catalog", "cli_clients", "cli_embedded", "cli_tools"},
+    {"cli_catalog", "cli_clients", "cli_embedded", "cli_packages", "cli_tools"},
     {"cli_options"},
     {"daemon", "bridge"},
     {"app"},
