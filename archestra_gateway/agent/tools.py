@@ -2,13 +2,12 @@
 
 import re
 from collections.abc import Iterable, Mapping
-from hashlib import sha256
 from typing import Any
 
 import attrs
-import msgspec
 
 from archestra_gateway.errors import ValidationFailed
+from archestra_gateway.protocol.tool_definition import digest
 from archestra_gateway.protocol.tool_name import SEPARATOR, qualified
 from archestra_gateway.providers.conversation import Tool
 
@@ -47,10 +46,6 @@ def offered(server: str, described: Mapping[str, Any]) -> Offered | None:
     return Offered(
         tool, server, name, annotations if isinstance(annotations, dict) else {}, digest(described)
     )
-
-
-def digest(described: Mapping[str, Any]) -> str:
-    return sha256(msgspec.json.encode(described, order="sorted")).hexdigest()[:32]
 
 
 def client_tools(wanted: Iterable[Any] | None) -> list[Offered]:

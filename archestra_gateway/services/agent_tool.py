@@ -8,12 +8,13 @@ from typing import Any
 import attrs
 
 from archestra_gateway.agent.outcome import Outcome, failed, read_result
-from archestra_gateway.agent.tools import EVERYTHING, Offered, digest, offered, wants_server, wants_tool
+from archestra_gateway.agent.tools import EVERYTHING, Offered, offered, wants_server, wants_tool
 from archestra_gateway.config import AgentConfig
 from archestra_gateway.errors import GatewayError, UpstreamTimeout
 from archestra_gateway.protocol import jsonrpc, mcp
 from archestra_gateway.protocol.jsonrpc import Message
 from archestra_gateway.protocol.plain_json import decoded
+from archestra_gateway.protocol.tool_definition import digest
 from archestra_gateway.providers.conversation import ToolCall
 from archestra_gateway.services.agent_log import Calls
 from archestra_gateway.services.mcp_catalogue import Catalogue

@@ -23,6 +23,7 @@ from archestra_gateway.services.install import Installs, hashed, package_of, pla
 from archestra_gateway.services.install_job import Job, Note
 from archestra_gateway.services.mcp_server import McpServers
 from archestra_gateway.store import mcp_server_install as store
+from archestra_gateway.upstreams.pins import NO_ABILITIES
 from archestra_gateway.upstreams.pool import Pool
 from archestra_gateway.upstreams.tryout import try_out
 
@@ -128,12 +129,12 @@ class McpServerInstalls:
             raise Conflict(
                 f"That plan is not the last one for {name}: look at the update again", name=name, plan=plan
             )
-        self.installs.begin(name, config, package, lock if plan else None, self._check(name))
+        self.installs.begin(name, config, package, lock if plan else None, self.check(name))
         self._plans.pop(name, None)
         return await self.get(name)
 
-    def _check(self, name: str) -> "_TryOut":
-        return _TryOut(name, self.servers, self.pool)
+    def check(self, name: str) -> "TryOut":
+        return TryOut(name, self.servers, self.pool)
 
     async def _package(self, name: str) -> tuple[StdioConfig, Package]:
         config = await self.servers.resolved(name)
@@ -202,18 +203,19 @@ class McpServerInstalls:
 
 
 @attrs.frozen
-class _TryOut:
-    """The new one is started once, confined as it will be, beside the old one."""
+class TryOut:
+    """The new one is started once, confined as it will be, beside the old one: how do its tools differ?"""
 
     name: str
     servers: McpServers
     pool: Pool
 
     async def __call__(self, config: StdioConfig) -> None:
-        permissions = self.servers.find(self.name).permissions
+        server = self.servers.find(self.name)
         try:
-            await try_out(Wish(self.name, config, permissions), self.pool)
+            tools = await try_out(Wish(self.name, config, server.permissions), self.pool)
         except GatewayError as error:
             raise InstallFailed(
                 f"The new version does not work, and the old one stays: {error.message}", **error.details
             ) from error
+        await server.pins.observe(tools, NO_ABILITIES, server.pins.new_conversation(), is_whole=True)

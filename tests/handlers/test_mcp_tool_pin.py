@@ -12,8 +12,10 @@ import pytest
 from aiohttp import web
 from aiohttp.test_utils import TestClient
 
+from archestra_gateway import keys
 from archestra_gateway.app import create_app
 from archestra_gateway.config import Config
+from archestra_gateway.schemas.mcp_server import StdioConfig
 
 HOSTILE = Path(__file__).parent.parent / "fakes" / "hostile_mcp_server.py"
 SERVER = "/api/mcp_server/one"
@@ -433,3 +435,14 @@ async def test_a_server_that_is_silent_about_its_tools_is_still_called(seen: One
 
     assert await seen.tools() == []
     assert "result" in await seen.call("environment")
+
+
+async def test_an_update_shows_how_the_tools_differ(seen: One, app: web.Application, fake: Any) -> None:
+    """What the new version says when it is tried out, before it takes the old one's place."""
+    listed = json.dumps({"tools": [POISONED, LIMITS]})
+    new = StdioConfig(**{name: value for name, value in fake(listed, program=HOSTILE).items() if value})
+
+    await app[keys.MCP_SERVER_INSTALLS].check("one")(new)
+
+    assert [each["name"] for each in (await seen.changes())["changed"]] == ["read"]
+    assert await seen.held() == 1
