@@ -17,8 +17,10 @@ from archestra_gateway.packages.installer import PackageInstaller
 from archestra_gateway.packages.step import Workshop
 from archestra_gateway.packages.tools import Tools
 from archestra_gateway.providers.embedded import DEMONSTRATION, EMBEDDED
+from archestra_gateway.sandbox.command import Launch
 from archestra_gateway.sandbox.confine import Sandbox
 from archestra_gateway.sandbox.grants import Place
+from archestra_gateway.sandbox.part import Part, launch_part, unconfined
 from archestra_gateway.schemas.permissions import Endpoint
 from archestra_gateway.services.agent import open_agent
 from archestra_gateway.services.agent_model import Models
@@ -273,14 +275,15 @@ async def _llm(app: web.Application) -> AsyncIterator[None]:
         pool.watchdog,
         config.server.data_dir / "ollama.log",
     )
-    embedded = Embedded(
-        config.embedded_model,
-        config.llm.embedded.idle_timeout,
-        app[ENVIRONMENT],
-        pool.watchdog,
-        http,
-        config.server.data_dir / "embedded.log",
-    )
+    settings, environment = config.llm.embedded, app[ENVIRONMENT]
+
+    async def launch(part: Part) -> Launch:
+        if not settings.sandbox:
+            return unconfined(part, environment)
+        return await launch_part(part, pool.sandbox, await pool.path_for(part.command[0]), environment)
+
+    log = config.server.data_dir / "embedded.log"
+    embedded = Embedded(config.embedded_model, settings, launch, pool.watchdog, http, log)
     app[keys.STATUS].sections["embedded"] = embedded.describe
     startable = ollama if config.llm.ollama.autostart else None
     app[keys.LLM] = Llm(providers, http, startable, app[keys.TOKEN], embedded)

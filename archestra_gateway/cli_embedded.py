@@ -8,8 +8,6 @@ import click
 
 from archestra_gateway.cli_options import PROGRAM, load, located
 
-LIBRARY = "xllamacpp"
-
 
 @click.group()
 def embedded() -> None:
@@ -25,6 +23,7 @@ def install(config: Path | None, data_dir: Path | None) -> None:
     """
     server = load(config, data_dir).config.server
     from archestra_gateway.daemon import embedded as model
+    from archestra_gateway.providers.embedded import LIBRARY
     from archestra_gateway.services import data_dir as directories
 
     directories.prepare(server.data_dir)

@@ -175,6 +175,12 @@ class EmbeddedConfig:
         "", "A GGUF file; empty means the one that `archestra-gateway embedded install` brings."
     )
     idle_timeout: float = setting(600.0, "Seconds without a call after which it is ended.", SECONDS)
+    max_tokens: int = setting(
+        512, "Tokens after which an answer of it ends, done or not; 0 means no limit.", at_least(0)
+    )
+    sandbox: bool = setting(
+        True, "Confine its process, without any network; a graphics card can be used only without that."
+    )
 
 
 @attrs.frozen

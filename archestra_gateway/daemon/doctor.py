@@ -21,6 +21,7 @@ from archestra_gateway.daemon.listen import can_listen
 from archestra_gateway.packages.settings_npm import npm_settings
 from archestra_gateway.packages.settings_pypi import pypi_settings
 from archestra_gateway.packages.tools import NODE, UV, Tools
+from archestra_gateway.providers.embedded import LIBRARY
 from archestra_gateway.sandbox.egress_forward import forward
 from archestra_gateway.sandbox.path import SearchPath, find_search_path, not_found
 from archestra_gateway.sandbox.trial import INSTALL, Found, find
@@ -69,7 +70,7 @@ def examine(flags: Mapping[str, Any], path: Path | None, environment: Mapping[st
     found = asyncio.run(find(search, config.server.port))
     tools = Tools(config.server.data_dir / "tools", config.install.private_tools)
     findings += [*programs(search, tools), registries(environment, search)]
-    return [*findings, ollama(config.llm.ollama.url, search), confinement(found)]
+    return [*findings, ollama(config.llm.ollama.url, search), embedded_model(config), confinement(found)]
 
 
 def python() -> Finding:
@@ -152,6 +153,18 @@ def ollama(url: str, search: SearchPath) -> Finding:
     if program := search.which("ollama"):
         return Finding("ollama", "warn", f"{says}; installed at {program}", "Start it with `ollama serve`.")
     return Finding("ollama", "warn", says, "Install it from https://ollama.com/download to use local models.")
+
+
+def embedded_model(config: Config) -> Finding:
+    name, path = "embedded model", config.embedded_model
+    if find_spec(LIBRARY) is None:
+        says = f"there is no package {LIBRARY}, so that chats need Ollama or another provider"
+        return Finding(name, "warn", says, f"pip install {LIBRARY}")
+    if path.is_file():
+        return Finding(name, "ok", f"{path}, run by {LIBRARY}")
+    if config.llm.embedded.model_path:
+        return Finding(name, "fail", f"there is no {path}", "Correct llm.embedded.model_path.")
+    return Finding(name, "warn", "not brought yet", "archestra-gateway embedded install")
 
 
 def confinement(found: Found) -> Finding:

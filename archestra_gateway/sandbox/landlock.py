@@ -9,7 +9,7 @@ import platform
 from typing import Any
 
 from archestra_gateway.sandbox.policy import SYSTEM_FILES, SYSTEM_FOLDERS, Policy
-from archestra_gateway.sandbox.seccomp import WITHOUT_NETWORK, program
+from archestra_gateway.sandbox.seccomp import UNIX, WITHOUT_NETWORK, program
 
 OLDEST_ABI = 6
 """The first that keeps a child from sending signals to the rest of the user's programs (Linux 6.12)."""
@@ -34,7 +34,8 @@ SESSIONS = {"x86_64": (109, 112), "aarch64": (154, 157)}
 def spec(policy: Policy) -> dict[str, Any]:
     """As the launcher reads it, in JSON."""
     machine = platform.machine()
-    filtered = program(machine, WITHOUT_NETWORK, SESSIONS[machine])
+    families = (*WITHOUT_NETWORK, UNIX) if policy.listens else WITHOUT_NETWORK
+    filtered = program(machine, families, SESSIONS[machine])
     return {
         "rules": rules(policy),
         "filter": base64.b64encode(filtered).decode(),

@@ -68,7 +68,8 @@ class Bubblewrap:
                 command=(*way_out, *policy.command),
                 mounts=in_order([*policy.mounts, script, *python]),
             )
-        filtered = seccomp.program(platform.machine())
+        families = (*seccomp.WITH_NETWORK, seccomp.UNIX) if policy.listens else seccomp.WITH_NETWORK
+        filtered = seccomp.program(platform.machine(), families)
         make = bubblewrap.command_line_as_root if self.as_root else bubblewrap.command_line
         return Confined(make(policy, self.host, filtered, descriptors.put), egress, proxies(gate))
 

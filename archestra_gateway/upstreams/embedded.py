@@ -6,27 +6,35 @@ import importlib.util
 import logging
 import os
 import secrets
+import shutil
 import signal
-import sys
+import tempfile
 from asyncio.subprocess import PIPE, Process
-from collections.abc import Mapping
+from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import Any
 
 import attrs
 
+from archestra_gateway.config import EmbeddedConfig
 from archestra_gateway.errors import GatewayError, UpstreamUnavailable
 from archestra_gateway.protocol.plain_json import decoded
-from archestra_gateway.sandbox.command import inherited
+from archestra_gateway.providers.embedded import CONTEXT, LIBRARY
+from archestra_gateway.sandbox.command import Launch
+from archestra_gateway.sandbox.part import Part
+from archestra_gateway.schemas.permissions import GIB, Limits
 from archestra_gateway.upstreams.http_client import HttpClient
-from archestra_gateway.upstreams.origin import Origin, split_url
+from archestra_gateway.upstreams.origin import Origin
 from archestra_gateway.upstreams.watchdog import Watchdog
 
 log = logging.getLogger(__name__)
 
-LIBRARY = "xllamacpp"
-PROGRAM = "archestra_gateway.upstreams.embedded_server"
+PROGRAM = str(Path(__file__).with_name("embedded_server.py"))
+SOCKET = "model.sock"
+MEMORY = 4 * GIB
+"""Besides the model's file, which is mapped."""
 START_TIMEOUT = 120.0
+END_TIMEOUT = 5.0
 BUSY_PAUSE = 0.5
 NO_LIBRARY = (
     f"The embedded model needs the package {LIBRARY}: install it with `pip install {LIBRARY}`, "
@@ -34,12 +42,15 @@ NO_LIBRARY = (
 )
 NO_MODEL = "There is no model at {path}. `archestra-gateway embedded install` brings a small one"
 
+Launcher = Callable[[Part], Awaitable[Launch]]
+
 
 @attrs.frozen
 class Running:
-    """`key` is what every request must carry: other programs on this machine reach the port too."""
+    """`key` is what every request must carry; `home` is its folder, with the socket that it listens on."""
 
     process: Process
+    home: str
     origin: Origin
     key: str = attrs.field(repr=False)
 
@@ -50,15 +61,15 @@ class Embedded:
     def __init__(
         self,
         model: Path,
-        idle_timeout: float,
-        environment: Mapping[str, str],
+        config: EmbeddedConfig,
+        launcher: Launcher,
         watchdog: Watchdog,
         http: HttpClient,
         output: Path,
     ) -> None:
         self._model = model
-        self._idle_timeout = idle_timeout
-        self._environment = environment
+        self._config = config
+        self._launcher = launcher
         self._watchdog = watchdog
         self._http = http
         self._output = output
@@ -66,6 +77,7 @@ class Embedded:
         self._running: Running | None = None
         self._idle: asyncio.Task[None] | None = None
         self._called = 0.0
+        self._sandbox = ""
 
     @property
     def is_available(self) -> bool:
@@ -79,6 +91,7 @@ class Embedded:
             "model": str(self._model),
             "problem": self._problem(),
             "pid": running.process.pid if running is not None and is_running else None,
+            "sandbox": self._sandbox if is_running else None,
         }
 
     async def start(self) -> Running:
@@ -112,29 +125,63 @@ class Embedded:
         return None if self._model.is_file() else NO_MODEL.format(path=self._model)
 
     async def _spawn(self) -> Running:
-        key = secrets.token_urlsafe(24)
-        with self._output.open("wb") as output:
-            process = await asyncio.create_subprocess_exec(
-                *(sys.executable, "-m", PROGRAM, str(self._model)),
-                stdin=PIPE,
-                stdout=PIPE,
-                stderr=output,
-                env={**inherited(self._environment), "PYTHONPATH": os.pathsep.join(filter(None, sys.path))},
-                start_new_session=True,
-            )
-        self._watchdog.guard(process.pid)
+        """In a folder with a short name, since that of a socket has a limit."""
+        home, key = tempfile.mkdtemp(prefix="archestra-"), secrets.token_urlsafe(24)
         try:
-            return Running(process, await self._ready(process, key), key)
+            process = await self._start_process(await self._launcher(self._part(home)))
         except BaseException:
-            await self._kill(process)
+            shutil.rmtree(home, ignore_errors=True)
             raise
+        origin = Origin("http", "embedded", 80, os.path.join(home, SOCKET))
+        running = Running(process, home, origin, key)
+        try:
+            await self._ready(running)
+        except BaseException:
+            await self._kill(running)
+            raise
+        log.info("Started the embedded model %s (pid %s)", self._model.name, process.pid)
+        return running
 
-    async def _ready(self, process: Process, key: str) -> Origin:
+    def _part(self, home: str) -> Part:
+        model, library = str(self._model), importlib.util.find_spec(LIBRARY)
+        assert library is not None  # noqa: S101 - there is no problem
+        assert library.origin is not None  # noqa: S101 - a package
+        return Part(
+            name="embedded model",
+            script=PROGRAM,
+            arguments=(model, SOCKET, str(CONTEXT), str(self._config.max_tokens)),
+            home=home,
+            needs=tuple(dict.fromkeys((model, os.path.realpath(model)))),
+            modules=(str(Path(library.origin).parent.parent),),
+            limits=Limits(memory=MEMORY + self._model.stat().st_size),
+        )
+
+    async def _start_process(self, launch: Launch) -> Process:
+        try:
+            with self._output.open("wb") as output:
+                process = await asyncio.create_subprocess_exec(
+                    *launch.argv,
+                    stdin=PIPE,
+                    stdout=PIPE,
+                    stderr=output,
+                    env=launch.env,
+                    cwd=launch.cwd,
+                    pass_fds=launch.descriptors,
+                    start_new_session=True,
+                )
+        finally:
+            launch.close_descriptors()
+        self._watchdog.guard(process.pid)
+        self._sandbox = launch.sandbox
+        return process
+
+    async def _ready(self, running: Running) -> None:
+        process = running.process
         assert process.stdin is not None  # noqa: S101 - a pipe
         assert process.stdout is not None  # noqa: S101 - a pipe
         try:
             async with asyncio.timeout(START_TIMEOUT):
-                process.stdin.write(f"{key}\n".encode())
+                process.stdin.write(f"{running.key}\n".encode())
                 line = await process.stdout.readline()
         except TimeoutError as error:
             raise UpstreamUnavailable(
@@ -145,17 +192,14 @@ class Embedded:
             raise UpstreamUnavailable(
                 f"The embedded model could not be loaded (exit code {code}); see {self._output}"
             )
-        origin, _ = split_url(line.decode().strip())
-        log.info("Started the embedded model %s (pid %s) at %s", self._model.name, process.pid, origin)
-        return origin
 
     async def _end_when_idle(self) -> None:
         loop = asyncio.get_running_loop()
         while True:
-            left = self._called + self._idle_timeout - loop.time()
+            left = self._called + self._config.idle_timeout - loop.time()
             await asyncio.sleep(max(left, BUSY_PAUSE))
             async with self._lock:
-                is_called = self._called + self._idle_timeout > loop.time()
+                is_called = self._called + self._config.idle_timeout > loop.time()
                 if not is_called and not await self._is_busy():
                     log.info("Ending the embedded model, which nobody calls")
                     await self._end()
@@ -175,11 +219,16 @@ class Embedded:
     async def _end(self) -> None:
         running, self._running = self._running, None
         if running is not None:
-            await self._kill(running.process)
+            await self._kill(running)
 
-    async def _kill(self, process: Process) -> None:
-        """It has nothing to put in order."""
+    async def _kill(self, running: Running) -> None:
+        """It has nothing to put in order. All of it has ended when nobody holds its output any more."""
+        process = running.process
         with contextlib.suppress(ProcessLookupError, PermissionError):
             os.killpg(process.pid, signal.SIGKILL)
-        self._watchdog.release(process.pid)
         await process.wait()
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(END_TIMEOUT):
+                await process.communicate()
+        self._watchdog.release(process.pid)
+        await asyncio.to_thread(shutil.rmtree, running.home, ignore_errors=True)

@@ -86,11 +86,16 @@ class HttpClient:
             raise UpstreamUnavailable("The gateway is stopping")
         loop = asyncio.get_running_loop()
         secure = self._tls if origin.scheme == "https" else None
+
+        def make() -> Connection:
+            return Connection(origin, self._keep, self._forget)
+
         try:
             async with asyncio.timeout(self._connect_timeout):
-                _, connection = await loop.create_connection(
-                    lambda: Connection(origin, self._keep, self._forget), origin.host, origin.port, ssl=secure
-                )
+                if origin.socket:
+                    _, connection = await loop.create_unix_connection(make, origin.socket)
+                else:
+                    _, connection = await loop.create_connection(make, origin.host, origin.port, ssl=secure)
         except TimeoutError as error:
             raise UpstreamTimeout(f"{origin} did not accept a connection in time") from error
         except ssl.SSLError as error:

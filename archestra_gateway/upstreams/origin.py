@@ -14,11 +14,15 @@ Headers = Iterable[tuple[str, str]]
 
 @attrs.frozen(cache_hash=True)
 class Origin:
-    """One place to connect to; connections are pooled by it. `authority` is the value of `Host`."""
+    """One place to connect to; connections are pooled by it. `authority` is the value of `Host`.
+
+    `socket` is the path of a Unix socket, for a program of ours that has no other.
+    """
 
     scheme: str
     host: str
     port: int
+    socket: str = ""
     authority: str = attrs.field(init=False, eq=False)
 
     @authority.default

@@ -128,6 +128,7 @@ def test_the_doctor_names_what_it_looked_at(environment: dict[str, str]) -> None
         "uv",
         "registries",
         "ollama",
+        "embedded model",
         "sandbox",
     } <= states.keys()
     assert all(finding["todo"] for finding in findings if finding["state"] != "ok")
