@@ -274,14 +274,14 @@ class McpServers:
 
 
 def built_in(files: Path) -> CreateMcpServer:
-    """What a new database has in it, so that there is something to call at once."""
+    """What a new database has in it, so that there is something to call at once; it changes with us alone."""
     files.mkdir(mode=0o700, parents=True, exist_ok=True)
     shared = tempfile.gettempdir()
     args = ["--read-only", shared, "--read-write", str(files)]
     return CreateMcpServer(
         name=BUILT_IN,
         server_config=StdioConfig(command="archestra-filesystem-server", args=args),
-        permissions=Permissions(read_only=[shared], read_write=[str(files)]),
+        permissions=Permissions(read_only=[shared], read_write=[str(files)], tool_changes="accept"),
     )
 
 
