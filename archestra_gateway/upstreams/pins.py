@@ -11,7 +11,7 @@ from archestra_gateway.protocol import mcp
 from archestra_gateway.protocol.tool_definition import Definition
 
 MOST_HELD = 1000
-"""More is held back all the same, and not remembered."""
+"""Of new tools; more are held back all the same, and not remembered."""
 
 Abilities = frozenset[str]
 """What a client can do for a server, which may offer more to one who can do more."""
@@ -98,10 +98,7 @@ class Pins:
             return
         self._take({name: pin for name, pin in self.held.items() if name in wanted})
         self.held = {name: pin for name, pin in self.held.items() if name not in wanted}
-        self.accepted = {
-            name: pin for name, pin in self.accepted.items() if name not in self.gone or name not in wanted
-        }
-        self.gone -= wanted
+        self._forget(self.gone & wanted)
         await self._changed(is_news=True)
 
     @property
@@ -125,8 +122,10 @@ class Pins:
         listed = {each.name for each in definitions}
         if is_whole:
             self._settle(listed, seen_by, conversation)
-        self.held = dict(list({**self.held, **strange}.items())[:MOST_HELD])
+        self._hold({**self.held, **strange})
         self.gone -= listed
+        if self.trusts_changes:
+            self._forget(self.gone)
         kept = [item for each, item in listing if self._shows(each)]
         if is_whole:
             self.count = len(kept)
@@ -169,6 +168,17 @@ class Pins:
     def _take(self, pins: Mapping[str, Pin]) -> None:
         if pins:
             self.accepted = {**self.accepted, **pins}
+
+    def _hold(self, pins: Mapping[str, Pin]) -> None:
+        """All changed ones, and of the new ones, of which there is no end, so many."""
+        changed = {name: pin for name, pin in pins.items() if name in self.accepted}
+        new = [each for each in pins.items() if each[0] not in changed]
+        self.held = {**changed, **dict(new[:MOST_HELD])}
+
+    def _forget(self, names: frozenset[str]) -> None:
+        if names:
+            self.accepted = {name: pin for name, pin in self.accepted.items() if name not in names}
+            self.gone -= names
 
     def _read(self, item: Raw) -> Definition | None:
         """Most often it is, byte by byte, what was accepted."""

@@ -130,6 +130,9 @@ async def test_trust_takes_everything(seen: Told) -> None:
     assert await seen(is_whole=False, a="other", b="two") == ["a", "b"]
     assert seen.waiting == (set(), set())
     assert seen.news == [False, True]
+    assert await seen(b="two") == ["b"]
+    assert seen.waiting == (set(), set())
+    assert set(seen.pins.accepted) == {"b"}
 
 
 async def test_an_endless_list_is_held_back_and_not_all_of_it_remembered(seen: Told) -> None:
@@ -137,6 +140,8 @@ async def test_an_endless_list_is_held_back_and_not_all_of_it_remembered(seen: T
 
     assert await seen(a="one", **{f"t{number}": "x" for number in range(MOST_HELD + 500)}) == ["a"]
     assert len(seen.pins.held) == MOST_HELD
+    assert await seen(is_whole=False, a="other") == []
+    assert "a" in seen.pins.held
 
 
 @pytest.mark.parametrize(
