@@ -4,6 +4,7 @@ import json
 import os
 import shlex
 import sys
+import time
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -17,6 +18,7 @@ from archestra_gateway.daemon.exit_code import CommandError
 ROUTE = "/api/mcp_server"
 TIMEOUT = 900.0
 """Seconds: as long as reading the whole registry may take."""
+PAUSE = 0.3
 BUNDLES = (".mcpb", ".dxt")
 VARIANTS = ("stdio", "npm", "pypi", "mcpb", "http")
 
@@ -83,6 +85,7 @@ def show(config: Path | None, data_dir: Path | None, as_json: bool, server: str,
 )
 @click.option("--variant", type=click.Choice(VARIANTS), help="One of the ways in which it can be used.")
 @click.option("--yes", is_flag=True, help="Install what is shown without asking.")
+@click.option("--later", is_flag=True, help="Bring the server's package when the server is first used.")
 def install(
     config: Path | None,
     data_dir: Path | None,
@@ -92,6 +95,7 @@ def install(
     inputs: tuple[str, ...],
     variant: str | None,
     yes: bool,
+    later: bool,
 ) -> None:
     """Install a server, after a look at its command and permissions.
 
@@ -115,6 +119,9 @@ def install(
     if as_json:
         print_json(answer)
     _end(answer, as_json)
+    for server in answer["servers"]:
+        if server["server"] and not later:
+            _bring(ask, server["name"], as_json)
 
 
 @catalog.command()
@@ -213,6 +220,29 @@ def _end(answer: Mapping[str, Any], as_json: bool) -> None:
     problems = [f"{each['name']}: {each['problem']}." for each in answer["servers"] if each["problem"]]
     if problems:
         raise CommandError("\n".join(problems))
+
+
+def _bring(ask: Ask, name: str, as_json: bool) -> None:
+    """Install the package of a server whose command is one, step by step. Raises CommandError."""
+    state = ask("GET", f"/{name}/install")
+    if state["state"] == "missing":
+        state = ask("POST", f"/{name}/install")
+    said = ""
+    while state["state"] == "installing":
+        step = f"{state['step']}, {state['total']} packages" if state["total"] else state["step"]
+        if step != said and not as_json:
+            click.echo(f"  {step}", err=True)
+        said = step
+        time.sleep(PAUSE)
+        state = ask("GET", f"/{name}/install")
+    if state["error"]:
+        raise CommandError(
+            "\n".join([f"{name} is there, but its package is not: {state['error']}.", *state["lines"]])
+        )
+    if state["version"] and not as_json:
+        click.echo(
+            f"{name} has version {state['version']}, {len(state['packages'])} packages with their hashes."
+        )
 
 
 def _planned(server: Server) -> Iterator[str]:

@@ -75,14 +75,14 @@ def environment(tmp_path: Path) -> dict[str, str]:
 def run(environment: dict[str, str]) -> Run:
     """A command that ends by itself."""
 
-    def run_command(*words: str) -> "subprocess.CompletedProcess[str]":
+    def run_command(*words: str, timeout: float = 30) -> "subprocess.CompletedProcess[str]":
         return subprocess.run(
             [*COMMAND, *words],
             env=environment,
             cwd=ROOT,
             capture_output=True,
             text=True,
-            timeout=30,
+            timeout=timeout,
             check=False,
         )
 

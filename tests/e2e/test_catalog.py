@@ -3,6 +3,7 @@
 import json
 import os
 import pty
+import re
 import subprocess
 import sys
 import zipfile
@@ -21,7 +22,7 @@ def no_registry(environment: dict[str, str], tmp_path: Path) -> None:
     environment["ARCHESTRA_CONFIG"] = str(tmp_path / "config.toml")
 
 
-def installed(run: Any, daemon: Any) -> dict[str, Any]:
+def installed(daemon: Any) -> dict[str, Any]:
     with daemon.request("/api/mcp_server") as answer:
         return {each["name"]: each for each in json.load(answer) if each["name"] != "filesystem-server"}
 
@@ -33,9 +34,7 @@ def test_from_a_search_to_a_server_that_runs(start, run, tmp_path) -> None:
     shown = run("catalog", "show", "filesystem")
     refused = run("catalog", "install", "filesystem")
     missing = run("catalog", "install", "filesystem", "--input", f"folders={tmp_path}")
-    done = run(
-        "catalog", "install", "filesystem", "--input", f"folders={tmp_path}", "--yes", "--name", "docs"
-    )
+    done = run("catalog", "install", "filesystem", "--input", f"folders={tmp_path}", "--yes", "--later")
 
     assert found.stdout == "brave-search  Search the web, news, images and places with Brave.\n"
     assert shown.stdout.splitlines() == [
@@ -50,8 +49,25 @@ def test_from_a_search_to_a_server_that_runs(start, run, tmp_path) -> None:
     assert "--input NAME=VALUE:\n  folders: The folders" in refused.stderr
     assert "--yes installs what is shown" in missing.stderr
     assert f"  changes   {tmp_path}\n" in missing.stdout
-    assert done.stdout.endswith("docs is installed.\n")
-    assert installed(run, daemon).keys() == {"docs"}
+    assert done.stdout.endswith("filesystem is installed.\n")
+    assert installed(daemon).keys() == {"filesystem"}
+
+
+@pytest.mark.timeout(300)
+def test_its_package_is_brought_and_what_was_brought_is_told(start, run) -> None:
+    daemon = start()
+
+    done = run("catalog", "install", "time", "--yes", "--name", "clock", timeout=300)
+    again = run("catalog", "install", "uvx mcp-server-time@0.0.0.1", "--yes", timeout=300)
+
+    assert re.search(
+        r"^clock has version [\d.]+, \d+ packages with their hashes\.$", done.stdout, re.MULTILINE
+    )
+    assert "downloading" in done.stderr
+    with daemon.request("/api/mcp_server/clock/tools") as answer:
+        assert {each["name"] for each in json.load(answer)["tools"]} == {"convert_time", "get_current_time"}
+    assert again.returncode == 1
+    assert "its package is not" in again.stderr
 
 
 def test_every_kind_of_thing_is_understood(start, run, tmp_path) -> None:
@@ -91,11 +107,11 @@ def test_every_kind_of_thing_is_understood(start, run, tmp_path) -> None:
         "https://mcp.five.com/mcp",
         "time",
     ]
-    ends = [run("catalog", "install", thing, "--yes") for thing in things]
+    ends = [run("catalog", "install", thing, "--yes", "--later") for thing in things]
     container = run("catalog", "install", "docker run -i --rm mcp/fetch", "--yes")
 
     assert [each.stderr for each in ends] == [""] * 6
-    servers = installed(run, daemon)
+    servers = installed(daemon)
     assert servers.keys() == {"one", "two", "three", "four", "five", "time"}
     assert servers["two"]["server_config"]["url"] == "https://two.example.com/mcp"
     assert (container.returncode, "install `fetch`" in container.stderr) == (1, True)
@@ -104,7 +120,7 @@ def test_every_kind_of_thing_is_understood(start, run, tmp_path) -> None:
 def test_what_is_missing_is_asked_for_at_the_terminal(start, environment) -> None:
     daemon = start()
     ours, theirs = pty.openpty()
-    command = [sys.executable, "-m", "archestra_gateway", "catalog", "install", "brave-search"]
+    command = [sys.executable, "-m", "archestra_gateway", "catalog", "install", "brave-search", "--later"]
     with subprocess.Popen(
         command, stdin=theirs, stdout=theirs, stderr=theirs, env=environment, cwd=ROOT, start_new_session=True
     ) as process:
@@ -134,7 +150,16 @@ def test_a_secret_comes_from_a_file_and_stands_in_no_process_list(start, run, tm
     start()
     (tmp_path / "key").write_text(f"{KEY}\n")
 
-    done = run("catalog", "install", "brave-search", "--input", f"api_key=@{tmp_path}/key", "--yes", "--json")
+    done = run(
+        "catalog",
+        "install",
+        "brave-search",
+        "--input",
+        f"api_key=@{tmp_path}/key",
+        "--yes",
+        "--later",
+        "--json",
+    )
 
     assert json.loads(done.stdout)["servers"][0]["secrets"] == ["brave-search.api_key"]
     assert KEY not in done.stdout
