@@ -281,6 +281,8 @@ def _facts(shown: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
         yield from (("changes", folder) for folder in shown["read_write"])
         network = ["the whole network"] if shown["whole_network"] else shown["hosts"]
         yield from (("reaches", host) for host in network or ["nothing on the network"])
+    if shown.get("local_sockets"):
+        yield "makes", "sockets of this machine, as browsers do"
     yield from (("stores", f"the secret {name}") for name in shown.get("secrets", ()))
     yield from (("note", note) for note in shown["notes"])
 

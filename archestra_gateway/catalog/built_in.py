@@ -54,6 +54,7 @@ class ServerTable:
     read_write: list[str] = attrs.field(factory=list)
     hosts: list[str] = attrs.field(factory=list)
     whole_network: bool = False
+    local_sockets: bool = False
     images: list[str] = attrs.field(factory=list)
     inputs: dict[str, InputTable] = attrs.field(factory=dict)
 
@@ -110,6 +111,7 @@ class Entry:
             read_write=tuple(table.read_write),
             hosts=tuple(table.hosts),
             whole_network=table.whole_network,
+            local_sockets=table.local_sockets,
         )
 
 
@@ -175,6 +177,7 @@ def known_permissions(config: ServerConfig) -> Permissions | None:
         read_write=paths if grants.read_write else [],
         hosts=[host for host in grants.hosts if not names(host)],
         whole_network=grants.whole_network,
+        local_sockets=grants.local_sockets,
     )
 
 

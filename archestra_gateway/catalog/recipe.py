@@ -44,6 +44,7 @@ class Grants:
     read_write: tuple[str, ...] = ()
     hosts: tuple[str, ...] = ()
     whole_network: bool = False
+    local_sockets: bool = False
 
 
 @attrs.frozen(kw_only=True)
@@ -116,6 +117,7 @@ def permissions_of(recipe: Recipe, values: Values) -> Permissions:
         read_write=_list(grants.read_write, values),
         hosts=_list(grants.hosts, values),
         whole_network=grants.whole_network,
+        local_sockets=grants.local_sockets,
     )
 
 

@@ -77,6 +77,7 @@ def policy(
         ),
         limits=wish.permissions.limits,
         reaches_out=wish.permissions.reaches_out or wish.is_learning,
+        local_sockets=wish.permissions.local_sockets,
     )
 
 

@@ -68,7 +68,8 @@ class Bubblewrap:
                 command=(*way_out, *policy.command),
                 mounts=in_order([*policy.mounts, script, *python]),
             )
-        families = (*seccomp.WITH_NETWORK, seccomp.UNIX) if policy.listens else seccomp.WITH_NETWORK
+        has_sockets = policy.listens or policy.local_sockets
+        families = seccomp.WITH_LOCAL_SOCKETS if has_sockets else seccomp.WITH_NETWORK
         filtered = seccomp.program(platform.machine(), families)
         make = bubblewrap.command_line_as_root if self.as_root else bubblewrap.command_line
         return Confined(make(policy, self.host, filtered, descriptors.put), egress, proxies(gate))
@@ -85,6 +86,11 @@ class Landlock:
         if gate is not None:
             raise UpstreamUnavailable(
                 "Hosts can be granted only where bubblewrap is: install it (Debian: apt install bubblewrap)"
+            )
+        if policy.local_sockets:
+            raise UpstreamUnavailable(
+                "Local sockets can be granted only where bubblewrap is: install it (Debian: apt install "
+                "bubblewrap)"
             )
         if policy.hidden:
             raise UpstreamUnavailable(

@@ -43,7 +43,7 @@ class Policy:
     """`home` is the private folder on the host; `uid` is the child's, never 0; `mounts` outer before inner.
 
     `hidden` are folders, as the child would see them, that no mount may show; a mount inside of one is shown.
-    `listens` lets it make sockets in its home.
+    `listens` lets it make sockets in its home, `local_sockets` wherever it may write.
     """
 
     command: tuple[str, ...]
@@ -57,6 +57,7 @@ class Policy:
     limits: Limits = attrs.field(factory=Limits)
     reaches_out: bool = False
     listens: bool = False
+    local_sockets: bool = False
 
 
 def is_within(path: str, folder: str) -> bool:

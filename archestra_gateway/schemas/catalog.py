@@ -268,6 +268,7 @@ class CatalogServerDetail(CatalogServer):
     read_write: list[str]
     hosts: list[str]
     whole_network: bool
+    local_sockets: bool
     notes: list[str]
 
 

@@ -82,6 +82,9 @@ class Permissions:
     """Nothing is granted that is not here. `sandbox: "off"` runs the server like any program of yours.
 
     `tool_changes: "accept"` offers what the server says about its tools on, whatever it says by then.
+
+    `local_sockets` lets it make sockets of this machine (AF_UNIX), as browsers do; what listens in a folder
+    that it is granted can then be reached.
     """
 
     sandbox: Literal["on", "off"] = "on"
@@ -90,6 +93,7 @@ class Permissions:
     read_write: list[str] = attrs.field(factory=list, validator=_are_folders)
     hosts: list[str] = attrs.field(factory=list, validator=_are_endpoints)
     whole_network: bool = False
+    local_sockets: bool = False
     limits: Limits = attrs.field(factory=Limits)
 
     @property

@@ -210,6 +210,7 @@ def _detail(shown: CatalogServer, recipe: Recipe, variant: Variant | None) -> Ca
         read_write=list(recipe.grants.read_write),
         hosts=list(recipe.grants.hosts),
         whole_network=recipe.grants.whole_network,
+        local_sockets=recipe.grants.local_sockets,
         notes=list(recipe.notes),
     )
 

@@ -19,6 +19,7 @@ NOTHING = {
     "read_write": [],
     "hosts": [],
     "whole_network": False,
+    "local_sockets": False,
     "limits": {
         "memory": 2147483648,
         "processes": 256,

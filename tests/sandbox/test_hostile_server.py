@@ -203,7 +203,19 @@ async def test_a_socket_in_a_granted_folder_is_of_no_use(hostile: Hostile, tmp_p
         agent.listen()
         os.chmod(folder / "agent", 0o777)
 
-        assert is_refused(await hostile(read_only=[str(folder)])("unix_socket", path=str(folder / "agent")))
+        where = str(folder / "agent")
+
+        assert is_refused(await hostile(read_only=[str(folder)])("unix_socket", path=where))
+        allowed = hostile(read_only=[str(folder)], local_sockets=True)
+        assert await allowed("unix_socket", path=where) == "connected", "which is why nobody has it by itself"
+
+
+async def test_sockets_of_this_machine_can_be_granted_without_the_abstract_ones(hostile: Hostile) -> None:
+    with socket.socket(socket.AF_UNIX) as abstract:
+        abstract.bind("\0archestra-granted")
+        abstract.listen()
+
+        assert is_refused(await hostile(local_sockets=True)("unix_socket", path="@archestra-granted"))
 
 
 @pytest.mark.parametrize("hosts", [[], ["example.com:443"]], ids=["without network", "with a host"])
