@@ -4,7 +4,6 @@ import json
 import os
 import shlex
 import sys
-import time
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -13,12 +12,12 @@ from urllib.parse import quote, urlencode
 import click
 
 from archestra_gateway.cli_options import PROGRAM, Ask, asker, asking, print_json, print_lines
+from archestra_gateway.cli_packages import finish
 from archestra_gateway.daemon.exit_code import CommandError
 
 ROUTE = "/api/mcp_server"
 TIMEOUT = 900.0
 """Seconds: as long as reading the whole registry may take."""
-PAUSE = 0.3
 BUNDLES = (".mcpb", ".dxt")
 VARIANTS = ("stdio", "npm", "pypi", "mcpb", "http")
 
@@ -223,26 +222,12 @@ def _end(answer: Mapping[str, Any], as_json: bool) -> None:
 
 
 def _bring(ask: Ask, name: str, as_json: bool) -> None:
-    """Install the package of a server whose command is one, step by step. Raises CommandError."""
-    state = ask("GET", f"/{name}/install")
-    if state["state"] == "missing":
-        state = ask("POST", f"/{name}/install")
-    said = ""
-    while state["state"] == "installing":
-        step = f"{state['step']}, {state['total']} packages" if state["total"] else state["step"]
-        if step != said and not as_json:
-            click.echo(f"  {step}", err=True)
-        said = step
-        time.sleep(PAUSE)
-        state = ask("GET", f"/{name}/install")
-    if state["error"]:
-        raise CommandError(
-            "\n".join([f"{name} is there, but its package is not: {state['error']}.", *state["lines"]])
-        )
-    if state["version"] and not as_json:
-        click.echo(
-            f"{name} has version {state['version']}, {len(state['packages'])} packages with their hashes."
-        )
+    """Install the package of a server whose command is one; who reads JSON need not wait for it."""
+    place = f"/{name}/install"
+    if ask("GET", place)["state"] == "missing":
+        ask("POST", place)
+        if not as_json:
+            finish(lambda method, path: ask(method, place + path), as_json)
 
 
 def _planned(server: Server) -> Iterator[str]:

@@ -42,7 +42,7 @@ def install(config: Path | None, data_dir: Path | None, as_json: bool, server: s
     """Install a server's package now, or again, in the very versions that it has."""
     ask = _asker(config, data_dir, server)
     ask("POST", "")
-    _finish(ask, as_json)
+    finish(ask, as_json)
 
 
 @packages.command()
@@ -59,14 +59,14 @@ def update(config: Path | None, data_dir: Path | None, as_json: bool, server: st
     if not yes:
         click.confirm("Update?", abort=True, err=True)
     ask("POST", "/update", {"plan": found["plan"]})
-    _finish(ask, as_json)
+    finish(ask, as_json)
 
 
 def _asker(config: Path | None, data_dir: Path | None, server: str) -> Ask:
     return asker(config, data_dir, f"{ROUTE}/{quote(server, safe='')}/install", TIMEOUT)
 
 
-def _finish(ask: Ask, as_json: bool) -> None:
+def finish(ask: Ask, as_json: bool) -> None:
     """Tell how it goes, and how it ended."""
     told = ""
     while (shown := ask("GET", ""))["state"] == "installing":
