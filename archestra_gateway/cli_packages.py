@@ -79,7 +79,7 @@ def finish(ask: Ask, as_json: bool) -> None:
         time.sleep(INTERVAL)
     if shown["error"]:
         print_lines(shown["lines"], err=True)
-        raise CommandError(shown["error"])
+        raise CommandError(f"{shown['error']}.")
     if as_json:
         print_json(shown)
     else:

@@ -15,6 +15,7 @@ from archestra_gateway.packages.settings import Settings, credentials, hosts
 
 INDEX = "https://pypi.org/simple"
 CERTIFICATES = ("SSL_CERT_FILE", "REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE")
+DEFAULT_INDEX = ("UV_DEFAULT_INDEX", "UV_INDEX_URL", "PIP_INDEX_URL")
 PASSED = ("UV_PRERELEASE", "UV_EXCLUDE_NEWER", "UV_HTTP_TIMEOUT", "UV_INDEX_STRATEGY")
 CONSTRAINT = "UV_CONSTRAINT"
 """Of which nothing may be seen once the lock is made."""
@@ -42,7 +43,7 @@ class Indexes:
 
 def pypi_settings(environment: Mapping[str, str], overrides: Mapping[str, str], home: Path) -> Settings:
     """`overrides` win over everything that is set on this machine."""
-    variables = {**environment, **overrides}
+    variables = _overridden(environment, overrides)
     found = _of_uv(variables, home) or _of_pip(variables, home)
     urls = [found.default, *found.extra, *found.links]
     certificate = found.certificate or next((variables[n] for n in CERTIFICATES if variables.get(n)), None)
@@ -61,6 +62,13 @@ def pypi_settings(environment: Mapping[str, str], overrides: Mapping[str, str], 
         secrets=(*credentials(urls), *secrets),
         proxy=found.proxy,
     )
+
+
+def _overridden(environment: Mapping[str, str], overrides: Mapping[str, str]) -> dict[str, str]:
+    """An index that is named for this package alone takes the place of any other, however it is named."""
+    named = [overrides[name] for name in DEFAULT_INDEX if overrides.get(name)]
+    kept = {name: value for name, value in environment.items() if not named or name not in DEFAULT_INDEX}
+    return {**kept, **overrides, **({DEFAULT_INDEX[0]: named[0]} if named else {})}
 
 
 def _env(found: Indexes, certificate: str | None) -> dict[str, str]:

@@ -1,6 +1,8 @@
 """Installing with the daemon as a process: it is killed half-way, and asked at the command line."""
 
+import contextlib
 import json
+import os
 import shutil
 import subprocess
 import sys
@@ -61,6 +63,16 @@ def until(is_so: Callable[[], bool]) -> None:
         time.sleep(0.05)
 
 
+def installing(folder: Path) -> list[str]:
+    """The processes that have it in their environment."""
+    found = []
+    for process in Path("/proc").glob("[0-9]*"):
+        with contextlib.suppress(OSError):
+            if os.fsencode(folder) in (process / "environ").read_bytes():
+                found.append(process.name)
+    return found
+
+
 def test_a_gateway_that_is_killed_while_it_installs_leaves_no_process_and_starts_clean(
     start: Callable[..., Daemon], registry: str, tmp_path: Path
 ) -> None:
@@ -72,14 +84,12 @@ def test_a_gateway_that_is_killed_while_it_installs_leaves_no_process_and_starts
     folder = tmp_path / "data" / "servers" / "demo" / "packages"
     (half,) = folder.iterdir()
 
+    assert installing(half)
+
     daemon.process.kill()
     daemon.process.wait()
 
-    def is_gone() -> bool:
-        running = subprocess.run(["ps", "-eo", "args"], capture_output=True, text=True, check=True).stdout
-        return str(tmp_path) not in running
-
-    until(is_gone)
+    until(lambda: not installing(half))
     becomes(registry, stalled=False)
     later = start()
     assert not half.exists()

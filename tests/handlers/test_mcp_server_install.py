@@ -520,3 +520,59 @@ async def test_a_host_that_is_not_the_registrys_is_refused_and_named(
     assert kind == "error"
     assert data["error"]["details"]["refused"] == ["files.example.com:80"]
     assert "add what you trust to `install.hosts`" in data["error"]["message"]
+
+
+async def test_the_machines_proxy_is_used(
+    client: TestClient, registry: Registry, variables: dict[str, str]
+) -> None:
+    """The registry's name is known to the proxy alone, which leads everything there."""
+    port = int(registry.url.rpartition(":")[2])
+
+    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        heads.append((await reader.readuntil(b"\r\n\r\n")).split(b"\r\n")[0])
+        there = await asyncio.open_connection("127.0.0.1", port)
+        writer.write(b"HTTP/1.1 200 OK\r\n\r\n")
+        await asyncio.gather(copy(reader, there[1]), copy(there[0], writer), return_exceptions=True)
+
+    async def copy(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        while data := await reader.read(65536):
+            writer.write(data)
+        writer.close()
+
+    heads: list[bytes] = []
+    proxy = await asyncio.start_server(serve, "127.0.0.1", 0)
+    variables["HTTPS_PROXY"] = f"http://127.0.0.1:{proxy.sockets[0].getsockname()[1]}"
+    variables["UV_DEFAULT_INDEX"] = "http://registry.invalid:8080/simple"
+    await registry.becomes(file_host="registry.invalid:8080")
+    await add(client, "demo", "pypi")
+
+    told = await about(client, "demo")
+
+    proxy.close()
+    assert told["version"] == "1.0.0"
+    assert set(heads) == {b"CONNECT registry.invalid:8080 HTTP/1.1"}
+    assert not {name for name in told["env"] if name.lower().endswith("_proxy")}
+
+
+async def test_a_server_without_the_sandbox_is_installed_all_the_same(
+    client: TestClient, config: Config
+) -> None:
+    await add(client, "demo", "pypi")
+    await client.put(f"{URL}/demo", json={"permissions": {"sandbox": "off"}})
+
+    told = await about(client, "demo")
+
+    status = (await (await client.get(f"{URL}/demo")).json())["status"]
+    assert (told["version"], status["sandbox"]) == ("1.0.0", "none")
+    assert told["python"].startswith(str(packages(config, "demo")))
+
+
+async def test_a_servers_own_registry_is_asked_for_it_alone(
+    client: TestClient, registry: Registry, variables: dict[str, str]
+) -> None:
+    variables["UV_DEFAULT_INDEX"] = "http://127.0.0.1:9/simple"
+    await add(client, "by_env", "pypi", env={"UV_INDEX_URL": f"{registry.url}/simple"})
+    await add(client, "by_option", "pypi", args=["--index-url", f"{registry.url}/simple", "demo-server"])
+
+    assert (await about(client, "by_env"))["version"] == "1.0.0"
+    assert (await about(client, "by_option"))["version"] == "1.0.0"
