@@ -1,8 +1,11 @@
 """The verbs of the embedded model."""
 
+import contextlib
 import importlib.util
 import sys
+from functools import cache
 from pathlib import Path
+from typing import Any
 
 import click
 
@@ -28,13 +31,13 @@ def install(config: Path | None, data_dir: Path | None) -> None:
 
     directories.prepare(server.data_dir)
     target = server.demonstration_model
-    with click.progressbar(length=1, label="Unpacking", file=sys.stderr) as bar:
+    with contextlib.ExitStack() as ends:
 
-        def progress(written: int, total: int) -> None:
-            bar.length = total
-            bar.update(written)
+        @cache
+        def bar(total: int) -> Any:
+            return ends.enter_context(click.progressbar(length=total, label="Unpacking", file=sys.stderr))
 
-        is_new = model.install(target, progress)
+        is_new = model.install(target, lambda written, total: bar(total).update(written))
     click.echo(f"{'Installed' if is_new else 'Already there:'} {target}")
     if importlib.util.find_spec(LIBRARY) is None:
         click.echo(f"It is run by the package {LIBRARY}, which is missing here: pip install {LIBRARY}")

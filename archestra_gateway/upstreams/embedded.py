@@ -31,6 +31,7 @@ log = logging.getLogger(__name__)
 
 PROGRAM = str(Path(__file__).with_name("embedded_server.py"))
 SOCKET = "model.sock"
+LONGEST_NAME = 100
 MEMORY = 4 * GIB
 """Besides the model's file, which is mapped."""
 START_TIMEOUT = 120.0
@@ -125,8 +126,7 @@ class Embedded:
         return None if self._model.is_file() else NO_MODEL.format(path=self._model)
 
     async def _spawn(self) -> Running:
-        """In a folder with a short name, since that of a socket has a limit."""
-        home, key = tempfile.mkdtemp(prefix="archestra-"), secrets.token_urlsafe(24)
+        home, key = self._home(), secrets.token_urlsafe(24)
         try:
             process = await self._start_process(await self._launcher(self._part(home)))
         except BaseException:
@@ -141,6 +141,15 @@ class Embedded:
             raise
         log.info("Started the embedded model %s (pid %s)", self._model.name, process.pid)
         return running
+
+    def _home(self) -> str:
+        """In the data directory, unless the name of a socket there would be longer than systems allow."""
+        home = self._output.parent / "embedded"
+        if len(os.fsencode(home / SOCKET)) > LONGEST_NAME:
+            return tempfile.mkdtemp(prefix="archestra-")
+        shutil.rmtree(home, ignore_errors=True)
+        home.mkdir(mode=0o700)
+        return str(home)
 
     def _part(self, home: str) -> Part:
         model, library = str(self._model), importlib.util.find_spec(LIBRARY)
