@@ -54,8 +54,8 @@ IOCTL = {"x86_64": 16, "aarch64": 29}
 SOCKET = {"x86_64": 41, "aarch64": 198}
 
 WITH_NETWORK = (INET, INET6, NETLINK)
-"""UNIX only for a part of ours, which is shown nobody's, and for whom a person lets: a granted folder may hold
-the socket of another program. socketpair(2) is another call."""
+"""UNIX only for a part of ours, which is shown nobody's, and where a person grants it: a granted folder may
+hold the socket of another program. socketpair(2) is another call."""
 WITH_LOCAL_SOCKETS = (*WITH_NETWORK, UNIX)
 """Abstract ones are still those of the child's own network alone."""
 WITHOUT_NETWORK = (NETLINK,)
