@@ -72,6 +72,8 @@ class Job:
         return {**named, "finish_reason": reason, **self.numbers.shown()}
 
     async def _tools(self) -> dict[str, Offered]:
+        if not self.provider.kind.takes_tools:
+            return {}
         names = wanted_names(self.wanted.tools)
         own = client_tools(self.wanted.tools)
         found, problems = await self.toolbox.offered(names) if names else ([], [])

@@ -56,6 +56,21 @@ def test_a_chat_is_answered_without_ollama_and_ends(start: Any) -> None:
     assert daemon.end(signal.SIGTERM)[0] == 0
 
 
+def test_the_demonstration_model_says_what_it_is(start: Any, environment: dict[str, str]) -> None:
+    del environment["ARCHESTRA_LLM_EMBEDDED_MODEL_PATH"]
+    models = Path(environment["ARCHESTRA_SERVER_DATA_DIR"]) / "models"
+    models.mkdir(mode=0o700, parents=True)
+    models.parent.chmod(0o700)
+    (models / "SmolLM2-135M-Instruct.Q4_1.gguf").symlink_to(MODEL)
+
+    with ask(start()) as answer:
+        told = answer.read().decode()
+
+    assert "a small demonstration model without tools" in told
+    assert "event: content_delta" in told
+    assert "event: message_complete" in told
+
+
 @pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")
 def test_a_killed_daemon_leaves_no_model_behind(start: Any) -> None:
     daemon = start()

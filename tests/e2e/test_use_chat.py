@@ -92,6 +92,18 @@ async def test_a_page_shows(tell: Any, version: str, story: str, said: str, part
 
 
 @pytest.mark.parametrize("version", VERSIONS)
+async def test_a_page_keeps_the_seals_of_thoughts(tell: Any, version: str) -> None:
+    shown = await tell(version, "sealed")
+
+    assert (shown["status"], text(shown)) == ("ready", "The tool said: ping")
+    thoughts = [part for part in shown["messages"][1]["parts"] if part["type"] == "reasoning"]
+    assert [part["providerMetadata"]["anthropic"] for part in thoughts[:2]] == [
+        {"signature": "signed"},
+        {"redactedData": "c2VjcmV0"},
+    ]
+
+
+@pytest.mark.parametrize("version", VERSIONS)
 async def test_a_page_shows_a_failed_call(tell: Any, version: str) -> None:
     shown = await tell(version, "crash-tool")
 

@@ -52,6 +52,9 @@ def script(model: str, asked: dict[str, Any]) -> Step:
             asked, call("fake__echo", text="one"), call("fake__echo", text="two")
         ),
         "slow-tool": lambda: after_tool(asked, call("fake__slow", seconds=60)),
+        "slow-and-quick": lambda: after_tool(
+            asked, call("fake__slow", seconds=0.5), call("fake__echo", text="quick")
+        ),
         "big-tool": lambda: after_tool(asked, call("fake__big", size=200_000)),
         "crash-tool": lambda: after_tool(asked, call("fake__crash")),
         "unknown-tool": lambda: after_tool(asked, call("fake__nothing")),

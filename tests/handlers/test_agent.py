@@ -223,6 +223,29 @@ async def test_a_model_may_have_its_own_way(say: Say, model: str, said: str) -> 
 
 
 @pytest.mark.usefixtures("tools")
+async def test_the_calls_of_a_step_are_made_side_by_side(say: Say) -> None:
+    talk = await say("slow-and-quick")
+
+    begun = [chunk["toolCallId"] for chunk in talk.of("tool-input-available")]
+    ended = [chunk["toolCallId"] for chunk in talk.of("tool-output-available")]
+    assert ended == begun[::-1]
+
+
+async def test_a_model_is_told_the_systems_words_first(client: TestClient, say: Say, model_url: str) -> None:
+    await say("words", tools=[])
+    usual = (await last_asked(client, model_url))["messages"][0]
+    rule = {"id": "s1", "role": "system", "parts": [{"type": "text", "text": "Be kind."}]}
+    await say("words", tools=[], system="Be brief.", messages=[rule, user()])
+
+    assert usual == {"role": "system", "content": AgentConfig().system_prompt}
+    asked = (await last_asked(client, model_url))["messages"]
+    assert asked == [
+        {"role": "system", "content": "Be brief.\n\nBe kind."},
+        {"role": "user", "content": "Hi"},
+    ]
+
+
+@pytest.mark.usefixtures("tools")
 async def test_a_large_result_is_cut_and_that_is_said(say: Say) -> None:
     talk = await say("big-tool")
 

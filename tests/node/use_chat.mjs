@@ -42,6 +42,16 @@ const stories = {
     await chat.sendMessage({ text: 'Hi' });
     return chat;
   },
+  async sealed() {
+    await fetch(`${url}/api/llm_provider`, {
+      method: 'POST',
+      headers: { 'Content-Type': 'application/json' },
+      body: JSON.stringify({ name: 'claude', kind: 'anthropic', base_url: new URL(process.argv[5]).origin }),
+    });
+    const chat = open('old', {}, { provider: 'claude', thinking: true });
+    await chat.sendMessage({ text: 'Hi' });
+    return chat;
+  },
   async echoes() {
     const chat = open('echoes');
     await chat.sendMessage({ text: 'Hi' });
