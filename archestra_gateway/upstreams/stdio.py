@@ -49,6 +49,7 @@ class Child(asyncio.SubprocessProtocol):
         self._lines = Lines(limits.max_message)
         self._writable = asyncio.Event()
         self._writable.set()
+        self._unsent: list[bytes] = []
         self._open_parts = {"exit", STDOUT, STDERR}
         self._is_stopping = False
         self._ended = asyncio.Event()
@@ -118,6 +119,7 @@ class Child(asyncio.SubprocessProtocol):
         """Close stdin, then SIGTERM, then SIGKILL for the whole group, with a moment between."""
         self._is_stopping = True
         self.dialogue.end(UpstreamUnavailable(f"The MCP server {self.name} was stopped", name=self.name))
+        self._send_unsent()
         self._stdin.close()
         for number in (signal.SIGTERM, signal.SIGKILL):
             if await self._ends_within(GRACE):
@@ -167,12 +169,21 @@ class Child(asyncio.SubprocessProtocol):
     async def _write(self, text: bytes) -> None:
         if not self._writable.is_set():
             await self._writable.wait()
-        if not self._stdin.is_closing():
-            self._stdin.write(text)
+        self._put(text)
 
     def _tell(self, message: Message) -> None:
-        if not self._stdin.is_closing():
-            self._stdin.write(jsonrpc.line(message))
+        self._put(jsonrpc.line(message))
+
+    def _put(self, text: bytes) -> None:
+        """What is said in one turn of the loop leaves in one write, and wakes the server once."""
+        if not self._unsent:
+            asyncio.get_running_loop().call_soon(self._send_unsent)
+        self._unsent.append(text)
+
+    def _send_unsent(self) -> None:
+        if self._unsent and not self._stdin.is_closing():
+            self._stdin.write(b"".join(self._unsent))
+        self._unsent.clear()
 
     def _receive(self, line: bytes) -> None:
         if not line or line.isspace():
