@@ -16,8 +16,8 @@ from archestra_gateway.upstreams.upstream import Upstream
 
 PATIENCE = 10.0
 """Seconds that a server has to list its tools before calls go on; nobody is shown what it did not list."""
-PAUSE = 0.1
-"""Seconds between two looks at a server that says all the time that its tools have changed."""
+PAUSE, LONGEST_PAUSE = 0.1, 30.0
+"""Seconds before a look at a server that says all the time that its tools have changed: more with each."""
 
 LIST = jsonrpc.raw("tools/list")
 CALL = jsonrpc.raw("tools/call")
@@ -92,9 +92,11 @@ class ToolGate:
 
     async def _watch(self) -> None:
         try:
+            pause = PAUSE
             while self._looked != self._changes:
-                await asyncio.sleep(PAUSE)
+                await asyncio.sleep(pause)
                 await self.look()
+                pause = min(pause * 3, LONGEST_PAUSE)
         finally:
             self._watching = None
 

@@ -2,9 +2,9 @@
 
 Prints its port. Its tools are the methods `tool_…`; POST /do {"name": …} does one of `do_…`; GET /heard tells
 what was asked. Flags: --port=N, --no-stream refuses GET, --slow-stream answers it after a long while,
---wrong-404 refuses GET with 404, --forget-with-400 says 400 to unknown sessions, --forgetful knows none,
---elsewhere names an endpoint of another origin, --token=T wants a bearer token, --mute never answers
-`initialize`.
+--wrong-404 refuses GET with 404, --forget-with-400 says 400 to unknown sessions, --forgetful=METHOD
+knows none at that method, --elsewhere names an endpoint of another origin, --token=T wants a bearer token,
+--mute never answers `initialize`.
 """
 
 import asyncio
@@ -194,7 +194,7 @@ class Server:
             self.sessions[session.id] = session
         else:
             session = self.sessions.get(request.headers.get("Mcp-Session-Id"))
-            if session is None or ("forgetful" in FLAGS and message["method"] == "tools/call"):
+            if session is None or ("forgetful" in FLAGS and message.get("method") == FLAGS["forgetful"]):
                 return unknown()
         if "id" not in message or "method" not in message:
             self.hear_answer(session, message)

@@ -275,6 +275,20 @@ async def test_a_large_result_goes_out_as_json_whatever_it_came_as(
     assert len((await answer.json())["result"]["content"][0]["text"]) == 4_000_000
 
 
+async def test_a_server_that_keeps_forgetting_is_not_stormed(
+    client: TestClient, start_far: Callable[..., Any], install: Any
+) -> None:
+    far = start_far("--forgetful=tools/list", "--no-stream")
+    await install("far", {"transport": "http", "url": f"{far.url}/mcp"})
+    session = await Session(client, "/mcp_proxy/far").begin()
+
+    called = await session.text("echo", text="all the same")
+    await asyncio.sleep(4)
+
+    assert called == "all the same"
+    assert len(await far.heard("initialize")) < 30
+
+
 @pytest.mark.parametrize("transport", ["http"], indirect=True)
 class TestSessions:
     @pytest.mark.parametrize("mcp", [McpConfig(max_sessions=2)])

@@ -205,7 +205,7 @@ async def test_servers_that_say_400_to_unknown_sessions_are_understood(serve: An
 
 
 async def test_a_server_that_forgets_at_once_is_initialized_once_more_and_no_more(serve: Any) -> None:
-    far, server = serve("--forgetful", "--no-stream")
+    far, server = serve("--forgetful=tools/call", "--no-stream")
     client = await Client(server).begin()
 
     with pytest.raises(UpstreamError, match="forgets its sessions at once"):
