@@ -60,7 +60,7 @@ from archestra_gateway.services.oauth_credential import Credentials
 from archestra_gateway.services.plain_secrets import seal_plain_secrets
 from archestra_gateway.services.secret import Secrets
 from archestra_gateway.services.status import StatusReport
-from archestra_gateway.services.token import bridge_token, load_token
+from archestra_gateway.services.token import limited_token, load_token
 from archestra_gateway.services.vault import open_vault
 from archestra_gateway.store.database import open_database
 from archestra_gateway.upstreams.embedded import Embedded
@@ -125,7 +125,7 @@ async def _end_streams(app: web.Application) -> None:
 @asynccontextmanager
 async def _token(app: web.Application) -> AsyncIterator[None]:
     token = app[keys.TOKEN] = load_token(app[keys.CONFIG].server.data_dir)
-    app[keys.REDACTOR].replace("token", [token, bridge_token(token)])
+    app[keys.REDACTOR].replace("token", [token, limited_token(token)])
     yield
 
 
@@ -240,7 +240,7 @@ async def _clients(app: web.Application) -> AsyncIterator[None]:
         this_machine(app[ENVIRONMENT]),
         app[keys.POOL].path,
     )
-    app[keys.CLIENT_FILES] = ClientFiles(known, clients, servers, backups, redactor, url)
+    app[keys.CLIENT_FILES] = ClientFiles(known, clients, servers, backups, redactor, url, needs_token(config))
     servers.watch(clients.refresh)
     async with clients.running():
         yield

@@ -25,7 +25,7 @@ from archestra_gateway.daemon.exit_code import CommandError, ExitCode
 from archestra_gateway.daemon.instance import Instance
 from archestra_gateway.errors import GatewayError
 from archestra_gateway.services.data_dir import DataDirError
-from archestra_gateway.services.token import load_token, rotate_token
+from archestra_gateway.services.token import limited_token, load_token, rotate_token
 
 STOP_PAUSE = 0.05
 
@@ -153,10 +153,12 @@ def stop(config: Path | None, data_dir: Path | None, timeout: float) -> None:
 @click.option(
     "--rotate", is_flag=True, help="Make a new one; the running gateway takes it at its next start."
 )
-def token(config: Path | None, data_dir: Path | None, rotate: bool) -> None:
+@click.option("--limited", is_flag=True, help="Print one that lets a program in, and administer nothing.")
+def token(config: Path | None, data_dir: Path | None, rotate: bool, limited: bool) -> None:
     """Print the bearer token that lets a program do everything."""
     directory = load(config, data_dir).config.server.data_dir
-    click.echo(rotate_token(directory) if rotate else load_token(directory))
+    whole = rotate_token(directory) if rotate else load_token(directory)
+    click.echo(limited_token(whole) if limited else whole)
 
 
 cli.add_command(catalog)

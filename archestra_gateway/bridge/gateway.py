@@ -13,7 +13,7 @@ from archestra_gateway.daemon.exit_code import CommandError, ExitCode
 from archestra_gateway.daemon.instance import Instance
 from archestra_gateway.errors import UpstreamUnavailable
 from archestra_gateway.services.data_dir import DataDirError
-from archestra_gateway.services.token import bridge_token, load_token
+from archestra_gateway.services.token import limited_token, load_token
 
 PATIENCE = 30.0
 PAUSE = 0.05
@@ -56,7 +56,7 @@ class Gateway:
     def token(self) -> str:
         """Raises UpstreamUnavailable."""
         try:
-            return bridge_token(load_token(self.data_dir))
+            return limited_token(load_token(self.data_dir))
         except DataDirError as error:
             raise UpstreamUnavailable(str(error)) from error
 

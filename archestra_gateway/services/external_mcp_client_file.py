@@ -37,6 +37,8 @@ from archestra_gateway.services.external_mcp_client_known import KnownClients
 from archestra_gateway.services.external_mcp_client_target import ENTRY
 from archestra_gateway.services.mcp_server import McpServers
 
+PASTED = "TOKEN is what `archestra-gateway token --limited` prints"
+
 
 @attrs.frozen
 class ClientFiles:
@@ -48,12 +50,14 @@ class ClientFiles:
     _backups: Backups
     _redactor: Redactor
     _url: str
+    _needs_token: bool
 
     async def supported(self) -> SupportedClients:
         """Every client that the gateway knows, as it is on this machine."""
         machine = await self._clients.machine()
         found = await asyncio.to_thread(targets, machine)
-        remote = Remote(ENTRY, f"{self._url}/mcp")
+        headers = {"Authorization": "Bearer TOKEN"} if self._needs_token else {}
+        remote = Remote(ENTRY, f"{self._url}/mcp", headers)
         return SupportedClients(
             clients=[_supported(target, self._known.is_connected(target.name)) for target in found],
             snippets=[_pasted(snippet, remote) for snippet in SNIPPETS],
@@ -181,5 +185,7 @@ def _pasted(snippet: Snippet, remote: Remote) -> PasteInstruction:
     value: dict[str, Any] = remote_entry(snippet.entry, remote)
     for key in reversed(snippet.path):
         value = {remote.name if key == "$name" else key: value}
-    text = json.dumps(value, indent=2)
-    return PasteInstruction(name=snippet.id, title=snippet.title, where=snippet.where, text=text)
+    where = f"{snippet.where}. {PASTED}" if remote.headers else snippet.where
+    return PasteInstruction(
+        name=snippet.id, title=snippet.title, where=where, text=json.dumps(value, indent=2)
+    )

@@ -24,8 +24,8 @@ def load_token(data_dir: Path) -> str:
     return token
 
 
-def bridge_token(token: str) -> str:
-    """What `mcp-stdio` shows in its stead: it lets a program in, and lets it administer nothing."""
+def limited_token(token: str) -> str:
+    """What `mcp-stdio` and other programs show in its stead: it lets them in, and administer nothing."""
     return hmac.digest(token.encode(), b"mcp-stdio", "sha256").hex()
 
 

@@ -15,7 +15,7 @@ from yarl import URL
 from archestra_gateway import errors
 from archestra_gateway.config import Config
 from archestra_gateway.errors import GatewayError
-from archestra_gateway.services.token import bridge_token
+from archestra_gateway.services.token import limited_token
 from archestra_gateway.web.route import Carrier
 
 SHELL_ORIGINS = frozenset({"tauri://localhost", "http://tauri.localhost", "https://tauri.localhost"})
@@ -42,7 +42,7 @@ class Rules:
     host: re.Pattern[str]
     origins: frozenset[str]
     token: bytes
-    bridge_token: bytes
+    limited_token: bytes
     needs_token: bool
     is_client: Callable[[str], bool]
     max_body: Mapping[Carrier, int]
@@ -95,7 +95,7 @@ def rules(config: Config, token: str, is_client: Callable[[str], bool] = nobody)
         host=re.compile(rf"(?:{'|'.join(map(re.escape, sorted(names)))})(?::[0-9]{{1,5}})?", re.IGNORECASE),
         origins=frozenset(origins),
         token=token.encode(),
-        bridge_token=bridge_token(token).encode(),
+        limited_token=limited_token(token).encode(),
         needs_token=needs_token(config),
         is_client=is_client,
         max_body={
@@ -174,7 +174,7 @@ def bearer(facts: Facts, rules: Rules) -> Verdict | GatewayError | None:
     said = facts.bearer.encode(errors="surrogateescape")
     if hmac.compare_digest(said, rules.token):
         return ALLOW
-    if hmac.compare_digest(said, rules.bridge_token) or rules.is_client(facts.bearer):
+    if hmac.compare_digest(said, rules.limited_token) or rules.is_client(facts.bearer):
         return _client_may_not_administer() if facts.is_administration else ALLOW
     if facts.carrier == "llm":
         return None
@@ -182,7 +182,7 @@ def bearer(facts: Facts, rules: Rules) -> Verdict | GatewayError | None:
 
 
 def _client_may_not_administer() -> GatewayError:
-    return errors.Forbidden(f"An MCP client may not administer this gateway: {INSTRUCTION}")
+    return errors.Forbidden(f"A program with this token may not administer this gateway: {INSTRUCTION}")
 
 
 def token_missing(facts: Facts, rules: Rules) -> GatewayError | None:

@@ -69,6 +69,15 @@ def test_the_token_stays_until_it_is_rotated(environment: dict[str, str]) -> Non
     assert run(environment, "token", "--rotate").stdout != first
 
 
+def test_a_limited_token_goes_with_the_whole_one(environment: dict[str, str]) -> None:
+    whole, limited = run(environment, "token").stdout, run(environment, "token", "--limited").stdout
+
+    assert len(limited.strip()) == 64
+    assert run(environment, "token", "--limited").stdout == limited
+    assert run(environment, "token").stdout == whole
+    assert run(environment, "token", "--rotate", "--limited").stdout != limited
+
+
 def test_a_configuration_is_checked_with_every_fault_named(
     environment: dict[str, str], tmp_path: Path
 ) -> None:

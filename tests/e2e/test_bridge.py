@@ -60,8 +60,10 @@ class Bridge:
         return self.lines.get(timeout=seconds).decode()
 
     def ask(self, method: str, params: Any = None, identifier: Any = 1) -> Any:
+        """The answer; what the daemon says unasked meanwhile is passed over."""
         self.send(method, params, id=identifier)
-        answer = json.loads(self.line())
+        while "id" not in (answer := json.loads(self.line())):
+            assert answer["method"].startswith("notifications/")
         assert answer["id"] == identifier, answer
         return answer
 
@@ -429,12 +431,22 @@ def test_without_a_server_it_is_the_gateway_itself(daemon, bridge) -> None:
     claude = bridge("--client", "claude-desktop")
 
     opened = claude.initialize()
-    claude.send("tools/list", {}, id=1)
-    while "result" not in (answer := json.loads(claude.line())):
-        assert answer["method"].endswith("list_changed")
+    answer = claude.ask("tools/list", {}, 1)
 
     assert opened["result"]["serverInfo"]["name"] == "archestra-gateway"
     assert "fake__echo" in [tool["name"] for tool in answer["result"]["tools"]]
+
+
+def test_a_limited_token_lets_in_and_administers_nothing(start, run, environment) -> None:
+    environment["ARCHESTRA_SECURITY_REQUIRE_TOKEN"] = "true"
+    daemon = start()
+    limited = {"Authorization": f"Bearer {run('token', '--limited').stdout.strip()}"}
+    wanted = {"name": "x", "server_config": {"command": "true"}}
+
+    with daemon.request("/api/mcp_server", **limited) as answer:
+        assert answer.status == 200
+    with daemon.request("/api/mcp_server", wanted, **limited) as answer:
+        assert (answer.status, "may not administer" in answer.read().decode()) == (403, True)
 
 
 @pytest.mark.parametrize("words", [("--client", "claude-desktop"), ()])
@@ -483,10 +495,13 @@ def test_a_cancelled_call_of_the_new_era_is_left(daemon, bridge) -> None:
 def test_the_first_answer_is_there_in_no_time(daemon, bridge) -> None:
     with daemon.request("/mcp_proxy/fake", {"jsonrpc": "2.0", "id": 1, "method": "ping"}) as answer:
         answer.read()
-    seconds = []
+    seconds, bare = [], []
     for _ in range(5):
         began = time.monotonic()
         bridge("--server", "fake").ask("ping")
         seconds.append(time.monotonic() - began)
+        began = time.monotonic()
+        subprocess.run([sys.executable, "-c", "pass"], check=True)
+        bare.append(time.monotonic() - began)
 
-    assert min(seconds) < 0.4
+    assert min(seconds) < max(0.4, 12 * min(bare))  # of a busy machine nobody expects more

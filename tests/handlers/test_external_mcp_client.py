@@ -453,6 +453,16 @@ class TestWhereTokensAreOn:
         assert [answer.status for answer in answers] == [200, 403, 401]
         assert afterwards.status == 401
 
+    async def test_what_is_pasted_says_where_the_token_comes_from(
+        self, client: Client, owner: dict[str, str]
+    ) -> None:
+        answer = await client.get(f"{ROUTE}/supported", headers=owner)
+        snippet = (await answer.json())["snippets"][0]
+
+        entry = json.loads(snippet["text"])["mcpServers"]["archestra"]
+        assert entry["headers"] == {"Authorization": "Bearer TOKEN"}
+        assert "archestra-gateway token --limited" in snippet["where"]
+
     async def test_it_is_not_shown(self, client: Client, cursor: Path, owner: dict[str, str]) -> None:
         await self.connected(client, "cursor", owner)
         token = servers_in(cursor)["archestra"]["headers"]["Authorization"].removeprefix("Bearer ")

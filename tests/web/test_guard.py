@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from archestra_gateway.config import Config, SecurityConfig, ServerConfig
-from archestra_gateway.services.token import bridge_token
+from archestra_gateway.services.token import limited_token
 from archestra_gateway.web.decision import Facts, Verdict, decide, rules
 
 ALLOW, PREFLIGHT = Verdict.ALLOW, Verdict.PREFLIGHT
@@ -33,7 +33,7 @@ BASE = Facts(
     is_administration=True,
     is_another_user=lambda: False,
 )
-RIGHT, BRIDGE, WRONG = TOKEN, bridge_token(TOKEN), "sk-dummy"
+RIGHT, BRIDGE, WRONG = TOKEN, limited_token(TOKEN), "sk-dummy"
 EVIL = "https://evil.example"
 OTHER_LOCAL = "http://localhost:3000"
 USE = {"is_administration": False}
