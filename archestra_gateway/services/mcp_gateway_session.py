@@ -68,8 +68,9 @@ class GatewaySession:
 
     async def request(self, server: Server, call: Call) -> Message:
         """The server's answer; the conversation with it is this session's own. Raises GatewayError."""
-        lease = await self._lease(server)
-        answer = await self._calls.ask(lease.upstream, call)
+        with self._calls.expecting(call):
+            lease = await self._lease(server)
+            answer = await self._calls.ask(lease.upstream, call)
         self._remember(server, call.message, answer)
         return answer
 

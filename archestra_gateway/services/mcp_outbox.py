@@ -2,7 +2,8 @@
 
 import asyncio
 from collections import deque
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator
+from contextlib import contextmanager
 
 from archestra_gateway.protocol import jsonrpc, mcp
 from archestra_gateway.protocol.jsonrpc import Message
@@ -53,20 +54,26 @@ class Calls:
     """Calls of one client, under the ids that it gave them."""
 
     def __init__(self) -> None:
-        self._running: dict[bytes, tuple[Call, Upstream]] = {}
+        self._running: dict[bytes, tuple[Call, Upstream | None]] = {}
 
     def __len__(self) -> int:
         return len(self._running)
 
     async def ask(self, upstream: Upstream, call: Call) -> Message:
         """The server's answer. `cancel` ends it too."""
-        key = bytes(call.message.get("id", b""))
-        self._running[key] = call, upstream
-        try:
+        with self.expecting(call):
+            self._running[_key(call)] = call, upstream
             return await upstream.call(call)
+
+    @contextmanager
+    def expecting(self, call: Call) -> Iterator[None]:
+        """`cancel` finds it, though nobody is there yet who could be asked."""
+        self._running[_key(call)] = call, None
+        try:
+            yield
         finally:
-            if self._running.get(key, (None,))[0] is call:
-                del self._running[key]
+            if self._running.get(_key(call), (None,))[0] is call:
+                del self._running[_key(call)]
 
     def tell_newest(self, message: Message) -> bool:
         """Whether a running call could be told."""
@@ -78,6 +85,11 @@ class Calls:
         if found is None:
             return
         call, upstream = found
-        params = mcp.with_member(message.get("params"), "requestId", jsonrpc.raw(call.number))
-        await upstream.send({**message, "params": params})
+        if upstream is not None and call.number:
+            params = mcp.with_member(message.get("params"), "requestId", jsonrpc.raw(call.number))
+            await upstream.send({**message, "params": params})
         call.settle(jsonrpc.error(None, mcp.REQUEST_CANCELLED, "The client cancelled the request"))
+
+
+def _key(call: Call) -> bytes:
+    return bytes(call.message.get("id", b""))

@@ -41,6 +41,8 @@ class Call:
     ends_at: float = 0.0
     patience: asyncio.Timeout | None = None
     answer: asyncio.Future[Message] | None = None
+    settled: Message | None = None
+    """Its answer, known before it was sent."""
 
     @property
     def is_answered(self) -> bool:
@@ -57,7 +59,9 @@ class Call:
             self.patience.reschedule(min(now + seconds, self.ends_at))
 
     def settle(self, answer: Message) -> None:
-        if self.answer is not None and not self.answer.done():
+        if self.answer is None:
+            self.settled = answer
+        elif not self.answer.done():
             self.answer.set_result(answer)
 
     def fail(self, error: GatewayError) -> None:
@@ -138,6 +142,8 @@ class Dialogue:
     async def _ask(self, call: Call, write: Write) -> Message:
         if self._end is not None:
             raise self._end
+        if call.settled is not None:
+            return {**call.settled, "id": call.message.get("id", jsonrpc.NULL)}
         loop = asyncio.get_running_loop()
         call.answer = loop.create_future()
         call.ends_at = loop.time() + self.limits.max_request_timeout

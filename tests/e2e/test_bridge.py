@@ -259,7 +259,9 @@ def test_answers_come_in_their_own_order(daemon, bridge) -> None:
 def test_a_cancelled_call_is_cancelled_at_the_server(daemon, bridge) -> None:
     claude = bridge("--server", "fake")
     claude.initialize()
+    claude.call("echo")
     claude.send("tools/call", {"name": "slow", "arguments": {"seconds": 60}}, id=7)
+    claude.call("echo", 6)  # by now the other is there
     claude.send("notifications/cancelled", {"requestId": 7})
 
     heard = [json.loads(claude.line()), claude.call("cancelled", 8)]
