@@ -10,6 +10,7 @@ import click
 
 from archestra_gateway.cli_options import Ask, asker, asking, print_json, print_lines
 from archestra_gateway.daemon.exit_code import CommandError
+from archestra_gateway.protocol.tool_definition import visible
 
 ROUTE = "/api/mcp_server"
 TIMEOUT = 300.0
@@ -48,11 +49,14 @@ def install(config: Path | None, data_dir: Path | None, as_json: bool, server: s
 @packages.command()
 @asking
 @click.argument("server")
+@click.option("--tools", is_flag=True, help="Try the new version first, and show how its tools differ.")
 @click.option("--yes", is_flag=True, help="Do not ask.")
-def update(config: Path | None, data_dir: Path | None, as_json: bool, server: str, yes: bool) -> None:
+def update(
+    config: Path | None, data_dir: Path | None, as_json: bool, server: str, tools: bool, yes: bool
+) -> None:
     """Show what an update would change, and do exactly that."""
     ask = _asker(config, data_dir, server)
-    found = ask("POST", "/preview")
+    found = ask("POST", "/preview?tools=1" if tools else "/preview")
     if not found["changes"]:
         raise CommandError(f"nothing to update: {server} has the newest, {found['version']}.")
     print_lines(_changes(found), err=True)
@@ -106,3 +110,6 @@ def _changes(found: Shown) -> Iterator[str]:
     yield f"{found['name']}: {found['version']} → {found['new_version']}"
     for change in found["changes"]:
         yield f"  {change['name']}: {change['before'] or 'new'} → {change['after'] or 'gone'}"
+    for kind, names in (found["tools"] or {}).items():
+        if names:
+            yield f"  tools {kind}: {', '.join(map(visible, names))}"

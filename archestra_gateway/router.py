@@ -76,6 +76,7 @@ from archestra_gateway.schemas.mcp_server import (
 from archestra_gateway.schemas.mcp_server_install import (
     FollowInstall,
     McpServerInstall,
+    PreviewUpdate,
     UpdateInstall,
     UpdatePreview,
 )
@@ -159,7 +160,7 @@ ROUTES: tuple[Route, ...] = (
     Route("DELETE", f"{SERVER}/install", mcp_server_install.cancel, "mcp_server_install.cancel",
           "Cancel what is being installed", status=204, administration=True),
     Route("POST", f"{SERVER}/install/preview", mcp_server_install.preview, "mcp_server_install.preview",
-          "Show what an update would change", gives=UpdatePreview, administration=True),
+          "Show what an update would change", query=PreviewUpdate, gives=UpdatePreview, administration=True),
     Route("POST", f"{SERVER}/install/update", mcp_server_install.update, "mcp_server_install.update",
           "Begin an update; the old version stays until the new one works", takes=UpdateInstall,
           gives=McpServerInstall, status=202, administration=True),

@@ -5,7 +5,12 @@ import msgspec
 from aiohttp import web
 
 from archestra_gateway import keys
-from archestra_gateway.schemas.mcp_server_install import FollowInstall, McpServerInstall, UpdateInstall
+from archestra_gateway.schemas.mcp_server_install import (
+    FollowInstall,
+    McpServerInstall,
+    PreviewUpdate,
+    UpdateInstall,
+)
 from archestra_gateway.web import body, envelope
 from archestra_gateway.web.sse import EventStream
 
@@ -34,7 +39,8 @@ async def cancel(request: web.Request) -> web.StreamResponse:
 
 
 async def preview(request: web.Request) -> web.StreamResponse:
-    shown = await request.app[keys.MCP_SERVER_INSTALLS].preview(request.match_info["name"])
+    installs, with_tools = request.app[keys.MCP_SERVER_INSTALLS], body.query(request, PreviewUpdate).tools
+    shown = await installs.preview(request.match_info["name"], with_tools=with_tools)
     return envelope.json(attrs.asdict(shown))
 
 

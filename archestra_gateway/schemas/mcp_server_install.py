@@ -61,13 +61,33 @@ class PackageChange:
 
 
 @attrs.frozen(kw_only=True)
+class PreviewUpdate:
+    """`tools` installs the new version beside the old one and tries it, to tell how its tools differ."""
+
+    tools: bool = False
+
+
+@attrs.frozen(kw_only=True)
+class ToolsChange:
+    """Names of tools, against those that were accepted."""
+
+    added: list[str]
+    changed: list[str]
+    removed: list[str]
+
+
+@attrs.frozen(kw_only=True)
 class UpdatePreview:
-    """What an update would change now; `plan` names exactly this in the order to do it."""
+    """What an update would change now; `plan` names exactly this in the order to do it.
+
+    `tools` is null unless they were asked for.
+    """
 
     name: str
     version: str
     new_version: str
     changes: list[PackageChange]
+    tools: ToolsChange | None
     plan: str
 
 

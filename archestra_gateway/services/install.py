@@ -36,7 +36,7 @@ RETRY = 30.0
 """Seconds after a failure in which calls get it told again, instead of another attempt."""
 OF_PACKAGE_MANAGERS = ("NPM_CONFIG_", "UV_", "PIP_")
 
-Check = Callable[[StdioConfig], Awaitable[None]]
+Check = Callable[[StdioConfig], Awaitable[object]]
 """Tries what was installed, before it takes the place of what is there. Raises GatewayError."""
 
 
@@ -82,10 +82,13 @@ class Installs:
             row = self.row(name, package)
         if row is None:
             raise UpstreamUnavailable(f"The MCP server {name} was changed while it was installed", name=name)
-        return await self.started(row, config, package)
+        return await self.started(self.folder(row), Program.of(row["program"]), config, package)
 
-    async def started(self, row: store.Row, config: StdioConfig, package: Package) -> StdioConfig:
-        words = await self.installer.command(self.folder(row), Program.of(row["program"]))
+    async def started(
+        self, folder: Path, program: Program, config: StdioConfig, package: Package
+    ) -> StdioConfig:
+        """The configuration that runs what is installed there."""
+        words = await self.installer.command(folder, program)
         return attrs.evolve(config, command=words[0], args=[*words[1:], *package.args])
 
     def row(self, name: str, package: Package) -> store.Row | None:
@@ -241,7 +244,7 @@ class Installs:
             )
             if check is not None:
                 job.step("trying")
-                await check(await self.started(row, config, package))
+                await check(await self.started(folder, program, config, package))
             async with self.database.transaction() as db:
                 await store.put(db, row)
         before = self.rows.get(job.name)

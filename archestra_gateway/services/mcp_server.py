@@ -225,6 +225,9 @@ class McpServers:
         self._redactor.replace(owner(server.name), {*secrets(config), *secrets(server.config)})
         if _url(config) != _url(server.config):
             await server.authorization.forget()
+        if config != server.config:
+            await self._installs.cancel(server.name)
+            self._installs.failures.pop(server.name, None)
         await server.change(config, permissions, is_enabled=enabled)
         self._redactor.replace(owner(server.name), secrets(config))
         self._tell()

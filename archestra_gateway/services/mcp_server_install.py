@@ -2,28 +2,33 @@
 
 import asyncio
 from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 
 import attrs
+from msgspec import Raw
 
 from archestra_gateway.errors import Conflict, GatewayError, InvalidRequest, NotFound
 from archestra_gateway.packages import npm
+from archestra_gateway.packages.installer import Order
 from archestra_gateway.packages.locked import Lock, Program, changes
 from archestra_gateway.packages.package import Package
 from archestra_gateway.packages.report import InstallFailed
 from archestra_gateway.packages.tree import remove
+from archestra_gateway.protocol.tool_definition import Definition
 from archestra_gateway.sandbox.grants import Wish
 from archestra_gateway.schemas.mcp_server import StdioConfig
 from archestra_gateway.schemas.mcp_server_install import (
     InstalledPackage,
     McpServerInstall,
     PackageChange,
+    ToolsChange,
     UpdatePreview,
 )
 from archestra_gateway.services.install import Installs, hashed, package_of, plan_of
 from archestra_gateway.services.install_job import Job, Note
 from archestra_gateway.services.mcp_server import McpServers
 from archestra_gateway.store import mcp_server_install as store
-from archestra_gateway.upstreams.pins import NO_ABILITIES
+from archestra_gateway.upstreams.pins import NO_ABILITIES, Pins
 from archestra_gateway.upstreams.pool import Pool
 from archestra_gateway.upstreams.tryout import try_out
 
@@ -93,30 +98,49 @@ class McpServerInstalls:
             raise failure.error if failure else InstallFailed(shown.error or "")
         return shown
 
-    async def preview(self, name: str) -> UpdatePreview:
-        """Resolved anew, and nothing changed. Raises InvalidRequest when nothing is installed."""
+    async def preview(self, name: str, *, with_tools: bool = False) -> UpdatePreview:
+        """Resolved anew, and nothing changed; `with_tools` tries the new version out, beside the old one.
+
+        Raises InvalidRequest when nothing is installed.
+        """
         config, package, row = await self._installed(name)
         if self.installs.is_installing(name):
             raise Conflict(f"The MCP server {name} is being installed now", name=name)
         before = self.installs.lock(row, package)
-        job = Job(name, self.installs.redactor.text)
-        async with self.installs.stage(name) as folder:
-            try:
-                order = await self.installs.order(name, config, package, folder)
-                after = await self.installs.installer.resolve(order, job)
-            finally:
-                self.installs.redactor.forget(f"install:{name}")
-                await asyncio.shield(asyncio.to_thread(remove, folder))
+        async with self._rehearsal(name, config, package) as (order, job):
+            after = await self.installs.installer.resolve(order, job)
+            tools = None
+            if with_tools:
+                program = await self.installs.installer.install(order, after, job)
+                started = await self.installs.started(order.folder, program, config, package)
+                tools = differing(self.servers.find(name).pins, await self.check(name).tools(started))
         self._plans[name] = after
         return UpdatePreview(
             name=name,
             version=before.version,
             new_version=after.version,
             changes=[
-                PackageChange(**attrs.asdict(each)) for each in changes(before.packages, after.packages)
+                PackageChange(name=each.name, before=each.before, after=each.after)
+                for each in changes(before.packages, after.packages)
             ],
+            tools=tools,
             plan=plan_of(after),
         )
+
+    @asynccontextmanager
+    async def _rehearsal(
+        self, name: str, config: StdioConfig, package: Package
+    ) -> AsyncIterator[tuple[Order, Job]]:
+        """In a folder that is gone in the end."""
+        async with self.installs.stage(name) as folder:
+            try:
+                yield (
+                    await self.installs.order(name, config, package, folder),
+                    Job(name, self.installs.redactor.text),
+                )
+            finally:
+                self.installs.redactor.forget(f"install:{name}")
+                await asyncio.shield(asyncio.to_thread(remove, folder))
 
     async def update(self, name: str, plan: str | None) -> McpServerInstall:
         """Begin; the old one stays until the new one has started and told its tools.
@@ -211,11 +235,25 @@ class TryOut:
     pool: Pool
 
     async def __call__(self, config: StdioConfig) -> None:
-        server = self.servers.find(self.name)
+        tools, pins = await self.tools(config), self.servers.find(self.name).pins
+        await pins.observe(tools, NO_ABILITIES, pins.new_conversation(), is_whole=True)
+
+    async def tools(self, config: StdioConfig) -> list[Raw]:
+        permissions = self.servers.find(self.name).permissions
         try:
-            tools = await try_out(Wish(self.name, config, server.permissions), self.pool)
+            return await try_out(Wish(self.name, config, permissions), self.pool)
         except GatewayError as error:
             raise InstallFailed(
                 f"The new version does not work, and the old one stays: {error.message}", **error.details
             ) from error
-        await server.pins.observe(tools, NO_ABILITIES, server.pins.new_conversation(), is_whole=True)
+
+
+def differing(pins: Pins, tools: list[Raw]) -> ToolsChange:
+    """By the names of those that would be held back, and of those that would be missed."""
+    offered = [each for tool in tools if (each := Definition.read(tool)) is not None]
+    known = {name: pin.definition.digest for name, pin in pins.accepted.items()}
+    return ToolsChange(
+        added=[each.name for each in offered if each.name not in known],
+        changed=[each.name for each in offered if known.get(each.name, each.digest) != each.digest],
+        removed=sorted(known.keys() - {each.name for each in offered}),
+    )

@@ -4,6 +4,7 @@ import contextlib
 import json
 import os
 import shutil
+import signal
 import subprocess
 import sys
 import time
@@ -15,9 +16,10 @@ from typing import Any
 import pytest
 
 Daemon = Any
-pytestmark = pytest.mark.skipif(
-    not all(map(shutil.which, ("bwrap", "npm"))), reason="needs bubblewrap and npm"
-)
+pytestmark = [
+    pytest.mark.skipif(not all(map(shutil.which, ("bwrap", "npm"))), reason="needs bubblewrap and npm"),
+    pytest.mark.timeout(300),
+]
 SERVER = {
     "name": "demo",
     "server_config": {"transport": "stdio", "command": "npx", "args": ["-y", "demo-server"]},
@@ -35,6 +37,19 @@ def registry(environment: dict[str, str]) -> Iterator[str]:
         environment["SHELL"] = "/bin/sh"
         yield url
         process.kill()
+
+
+@pytest.fixture
+def packages(environment: dict[str, str]) -> Callable[..., "subprocess.CompletedProcess[str]"]:
+    """The verbs of packages, which may take their time."""
+
+    def run(*words: str) -> "subprocess.CompletedProcess[str]":
+        command = [sys.executable, "-m", "archestra_gateway", "packages", *words]
+        return subprocess.run(
+            command, env=environment, capture_output=True, text=True, timeout=200, check=False
+        )
+
+    return run
 
 
 def becomes(registry: str, **state: Any) -> None:
@@ -57,7 +72,7 @@ def ask(daemon: Daemon, path: str, body: Any = None) -> Any:
 
 
 def until(is_so: Callable[[], bool]) -> None:
-    end = time.monotonic() + 30
+    end = time.monotonic() + 100
     while not is_so():
         assert time.monotonic() < end
         time.sleep(0.05)
@@ -73,8 +88,9 @@ def installing(folder: Path) -> list[str]:
     return found
 
 
-def test_a_gateway_that_is_killed_while_it_installs_leaves_no_process_and_starts_clean(
-    start: Callable[..., Daemon], registry: str, tmp_path: Path
+@pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGTERM])
+def test_a_gateway_that_ends_while_it_installs_leaves_no_process_and_starts_clean(
+    start: Callable[..., Daemon], registry: str, tmp_path: Path, number: int
 ) -> None:
     becomes(registry, stalled=True)
     daemon = start()
@@ -86,8 +102,9 @@ def test_a_gateway_that_is_killed_while_it_installs_leaves_no_process_and_starts
 
     assert installing(half)
 
-    daemon.process.kill()
-    daemon.process.wait()
+    daemon.process.send_signal(number)
+    daemon.process.wait(60)
+    assert half.exists() == (number == signal.SIGKILL)
 
     until(lambda: not installing(half))
     becomes(registry, stalled=False)
@@ -99,16 +116,16 @@ def test_a_gateway_that_is_killed_while_it_installs_leaves_no_process_and_starts
 
 
 def test_a_server_is_installed_shown_and_updated_at_the_command_line(
-    start: Callable[..., Daemon], run: Callable[..., Any], registry: str
+    start: Callable[..., Daemon], packages: Callable[..., Any], registry: str
 ) -> None:
     daemon = start()
     ask(daemon, "/api/mcp_server", SERVER)
 
-    installed = run("packages", "install", "demo")
-    nothing = run("packages", "update", "demo")
+    installed = packages("install", "demo")
+    nothing = packages("update", "demo")
     becomes(registry, latest="2.0.0")
-    updated = run("packages", "update", "demo", "--yes")
-    shown = run("packages", "show", "demo", "--json")
+    updated = packages("update", "demo", "--yes")
+    shown = packages("show", "demo", "--json")
 
     assert installed.returncode == 0, installed.stderr
     assert "demo: installed, npm demo-server" in installed.stdout
@@ -122,12 +139,12 @@ def test_a_server_is_installed_shown_and_updated_at_the_command_line(
 
 
 def test_a_failed_installation_is_told_at_the_command_line(
-    start: Callable[..., Daemon], run: Callable[..., Any], registry: str
+    start: Callable[..., Daemon], packages: Callable[..., Any], registry: str
 ) -> None:
     config = {**SERVER["server_config"], "args": ["no-such-server"]}  # type: ignore[dict-item]
     ask(start(), "/api/mcp_server", {"name": "none", "server_config": config})
 
-    ended = run("packages", "install", "none")
+    ended = packages("install", "none")
 
     assert ended.returncode == 1
     assert "npm error" in ended.stderr

@@ -32,7 +32,7 @@ ENV = {
 
 pytestmark = [
     pytest.mark.skipif(not all(map(shutil.which, ("bwrap", "npm"))), reason="needs bubblewrap and npm"),
-    pytest.mark.timeout(300),
+    pytest.mark.timeout(900),
 ]
 
 

@@ -3,6 +3,7 @@
 import asyncio
 import json
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -19,9 +20,10 @@ from aiohttp.test_utils import TestClient
 from archestra_gateway.app import create_app
 from archestra_gateway.config import Config, McpConfig
 
-pytestmark = pytest.mark.skipif(
-    not all(map(shutil.which, ("bwrap", "npm"))), reason="needs bubblewrap and npm"
-)
+pytestmark = [
+    pytest.mark.skipif(not all(map(shutil.which, ("bwrap", "npm"))), reason="needs bubblewrap and npm"),
+    pytest.mark.timeout(300),
+]
 
 URL = "/api/mcp_server"
 COMMANDS = {"npm": ("npx", ["-y", "demo-server"]), "pypi": ("uvx", ["demo-server"])}
@@ -46,7 +48,7 @@ class Registry:
             return list((await answer.json())["seen"])
 
     async def is_asked(self) -> None:
-        async with asyncio.timeout(30):
+        async with asyncio.timeout(120):
             while not await self.seen():
                 await asyncio.sleep(0.02)
 
@@ -322,13 +324,14 @@ async def test_an_update_is_shown_and_then_done(
     await client.post(f"{URL}/demo/restart")
     assert (await about(client, "demo"))["version"] == "1.0.0", "a version stays until it is updated"
 
-    preview = await (await client.post(f"{URL}/demo/install/preview")).json()
+    preview = await (await client.post(f"{URL}/demo/install/preview?tools=1")).json()
 
     assert (preview["version"], preview["new_version"]) == ("1.0.0", "2.0.0")
     assert preview["changes"] == [
         {"name": "demo-part", "before": "1.0.0", "after": "1.1.0"},
         {"name": "demo-server", "before": "1.0.0", "after": "2.0.0"},
     ]
+    assert preview["tools"] == {"added": [], "changed": ["about"], "removed": []}
     assert leftovers(config, "demo") == before
     wrong = await client.post(f"{URL}/demo/install/update", json={"plan": "another"})
     assert wrong.status == 409
@@ -344,7 +347,7 @@ async def test_an_update_is_shown_and_then_done(
     assert len(leftovers(config, "demo")) == 1
     assert leftovers(config, "demo") != before
     again = await (await client.post(f"{URL}/demo/install/preview")).json()
-    assert (again["new_version"], again["changes"]) == ("2.0.0", [])
+    assert (again["new_version"], again["changes"], again["tools"]) == ("2.0.0", [], None)
 
 
 async def test_the_old_version_stays_when_the_new_one_does_not_work(
@@ -470,7 +473,8 @@ class TestAnImpatientGateway:
         answer = await (await client.post("/mcp_proxy/demo", json=LIST)).json()
         state = (await (await client.get(f"{URL}/demo")).json())["status"]["state"]
 
-        assert answer["error"]["message"].startswith("The MCP server demo is being installed (resolving, ")
+        told = answer["error"]["message"]
+        assert re.match(r"The MCP server demo is being installed \((waiting|resolving), \d+ seconds", told)
         assert answer["error"]["data"]["error"]["code"] == "UPSTREAM_UNAVAILABLE"
         assert state == "installing"
         await registry.becomes(stalled=False)

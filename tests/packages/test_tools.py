@@ -29,6 +29,7 @@ from archestra_gateway.upstreams.tryout import try_out
 
 EMPTY = SearchPath(())
 
+pytestmark = pytest.mark.timeout(300)
 needs_bubblewrap = pytest.mark.skipif(shutil.which("bwrap") is None, reason="needs bubblewrap")
 
 
