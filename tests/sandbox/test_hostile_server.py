@@ -221,6 +221,8 @@ async def test_sockets_of_this_machine_can_be_granted_without_the_abstract_ones(
 @pytest.mark.parametrize("hosts", [[], ["example.com:443"]], ids=["without network", "with a host"])
 @pytest.mark.parametrize("folder", ["/opt", "/mnt", "/srv", "/var"])
 async def test_folders_beside_its_own_can_be_granted(hostile: Hostile, folder: str, hosts: list[str]) -> None:
+    if not os.path.isdir(folder) or os.stat(folder).st_mode & 0o005 != 0o005:
+        pytest.skip(f"{folder} is not there, or not for everybody")
     confined = hostile(read_only=[folder], hosts=hosts)
 
     assert await confined("look", path="/home") == ["mcp"]
