@@ -1,4 +1,4 @@
-"""A server of the Python SDK that asks, reports and is polled: sdk_mcp_server.py http|sse prints its port."""
+"""A server of the Python SDK that asks, reports and is polled: sdk_mcp_server.py http|sse PORT."""
 
 import asyncio
 import socket
@@ -67,7 +67,7 @@ async def poll(context: Context) -> str:
 
 
 async def main():
-    listening = socket.create_server(("127.0.0.1", 0))
+    listening = socket.create_server(("127.0.0.1", int(sys.argv[2])))
     is_old = sys.argv[1] == "sse"
     app = server.sse_app() if is_old else server.streamable_http_app(event_store=Kept(), retry_interval=200)
     print(listening.getsockname()[1], flush=True)

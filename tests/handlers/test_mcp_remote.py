@@ -334,19 +334,40 @@ class TestSessions:
 
 class TestSdkServers:
     @pytest.fixture
-    def start(self) -> Iterator[Callable[[str], str]]:
+    def processes(self) -> Iterator[list[subprocess.Popen[str]]]:
         processes: list[subprocess.Popen[str]] = []
+        yield processes
+        for process in processes:
+            process.kill()
+            process.communicate()
 
-        def started(kind: str) -> str:
-            process = subprocess.Popen([sys.executable, str(SDK), kind], stdout=subprocess.PIPE, text=True)
+    @pytest.fixture
+    def start(self, processes: list[subprocess.Popen[str]]) -> Callable[..., str]:
+        def started(kind: str, port: str = "0") -> str:
+            command = [sys.executable, str(SDK), kind, port]
+            process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
             processes.append(process)
             assert process.stdout is not None
             return f"http://127.0.0.1:{process.stdout.readline().strip()}{PLACES[kind]}"
 
-        yield started
-        for process in processes:
-            process.kill()
-            process.communicate()
+        return started
+
+    async def test_a_restart_of_the_server_is_not_noticed(
+        self, client: TestClient, install: Any, start: Any, processes: Any, transport: str
+    ) -> None:
+        url = start(transport)
+        await install("sdk", {"transport": "http", "url": url})
+        session = await Session(client, "/mcp_proxy/sdk").begin()
+        before = await session.text("report")
+
+        processes[0].kill()
+        processes[0].wait()
+        start(transport, url.rpartition(":")[2].partition("/")[0])
+        async with asyncio.timeout(20):
+            while (await (await session.call("report")).text()).count("reported") == 0:
+                await asyncio.sleep(0.1)
+
+        assert before == "reported"
 
     @pytest.mark.parametrize("path", ["/mcp_proxy/sdk", "/mcp"])
     async def test_the_sdks_client_before_the_sdks_server(
