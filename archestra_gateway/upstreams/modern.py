@@ -93,7 +93,9 @@ class Modern:
         await self.wire.stop()
 
     async def _until_settled(self, call: Call) -> Message:
-        """Its answer, or what a cancel settles it with meanwhile."""
+        """Its answer, or what a cancel settles it with, before or meanwhile."""
+        if call.settled is not None:
+            return {**call.settled, "id": call.message.get("id", jsonrpc.NULL)}
         call.number = next(self._numbers)
         call.answer = asyncio.get_running_loop().create_future()
         work = asyncio.create_task(self._carry(call))

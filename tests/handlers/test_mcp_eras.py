@@ -132,6 +132,21 @@ async def test_an_old_client_cancels_at_a_new_server(client: TestClient, new: st
 
 
 @both_endpoints
+async def test_a_call_is_cancelled_that_a_new_server_has_not_got_yet(
+    client: TestClient, new: str, path: str
+) -> None:
+    old = OldClient(client, path)
+    await old.begin()
+    await old.ask("tools/list")
+    working = asyncio.create_task(old.ask("tools/call", name=old.tool("slow"), arguments={"seconds": 60}))
+    await asyncio.sleep(0.02)  # at /mcp, the session's own server is being started
+    await old.post({"method": "notifications/cancelled", "params": {"requestId": 1}})
+
+    async with asyncio.timeout(8):
+        assert (await working)["error"]["code"] == -32800
+
+
+@both_endpoints
 async def test_an_old_client_hears_news_of_a_new_server(client: TestClient, new: str, path: str) -> None:
     old = OldClient(client, path)
     await old.begin()
