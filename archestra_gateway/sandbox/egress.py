@@ -199,8 +199,9 @@ async def serve_proxy(
 def reset(writer: asyncio.StreamWriter) -> None:
     """So that the program sees an error, and no tidy end."""
     linger = struct.pack("ii", 1, 0)
-    with contextlib.suppress(OSError):
-        writer.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, linger)
+    if (ours := writer.get_extra_info("socket")) is not None:  # None for one that is closed already
+        with contextlib.suppress(OSError):
+            ours.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, linger)
     writer.transport.abort()
 
 

@@ -1,6 +1,7 @@
 """Servers that are packages: installed once from a registry, then run without it."""
 
 import asyncio
+import gc
 import json
 import os
 import re
@@ -169,7 +170,7 @@ async def test_a_first_call_installs_and_later_ones_run_without_the_registry(
 
 @pytest.mark.parametrize("ecosystem", ECOSYSTEMS)
 async def test_what_is_installed_is_shown_with_versions_and_hashes(
-    client: TestClient, ecosystem: str
+    client: TestClient, ecosystem: str, caplog: pytest.LogCaptureFixture
 ) -> None:
     await add(client, "demo", ecosystem)
 
@@ -197,6 +198,8 @@ async def test_what_is_installed_is_shown_with_versions_and_hashes(
     assert len(done["lock_sha256"]) == len(done["files_sha256"]) == 64
     assert os.path.isabs(done["command"][0])
     assert (await about(client, "demo"))["version"] == "1.0.0"
+    gc.collect()
+    assert [line.message for line in caplog.records if line.levelname == "ERROR"] == []
 
 
 async def test_no_script_of_a_package_is_run(client: TestClient) -> None:
@@ -434,6 +437,22 @@ async def test_another_version_in_the_command_is_installed_in_the_place_of_the_o
     await client.post(f"{URL}/demo/tools/accept", json={})
 
     assert (await about(client, "demo"))["version"] == "1.0.0"
+    assert len(leftovers(config, "demo")) == 1
+
+
+async def test_another_command_ends_the_installation_of_the_old_one(
+    client: TestClient, registry: Registry, config: Config
+) -> None:
+    await registry.becomes(stalled=True)
+    await add(client, "demo", "npm")
+    await client.post(f"{URL}/demo/install")
+    await registry.is_asked()
+    await registry.becomes(stalled=False)
+
+    other = {"transport": "stdio", "command": "uvx", "args": ["demo-server"]}
+    await client.put(f"{URL}/demo", json={"server_config": other})
+
+    assert (await about(client, "demo"))["python"].startswith(str(packages(config, "demo")))
     assert len(leftovers(config, "demo")) == 1
 
 
