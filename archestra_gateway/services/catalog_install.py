@@ -1,5 +1,6 @@
 """Installing in two steps: what would be done, exactly, and the same again with the person's yes."""
 
+import asyncio
 import hmac
 import secrets
 from collections.abc import Iterable, Sequence
@@ -35,6 +36,7 @@ class Installer:
     _bundles: Bundles
     _servers: McpServers
     _secrets: Secrets
+    _lock: asyncio.Lock = attrs.field(factory=asyncio.Lock)
     _key: bytes = attrs.field(factory=lambda: secrets.token_bytes(32), repr=False)
 
     async def install(self, wanted: InstallMcpServer) -> Installation:
@@ -60,6 +62,11 @@ class Installer:
         return attrs.evolve(done, bundle=bundle_id)
 
     async def _go(self, recipes: Sequence[Recipe], options: InstallOptions) -> Installation:
+        """One at a time, so that two never take one name."""
+        async with self._lock:
+            return await self._planned(recipes, options)
+
+    async def _planned(self, recipes: Sequence[Recipe], options: InstallOptions) -> Installation:
         plans = await self._plans([with_secrets_marked(recipe) for recipe in recipes], options)
         shown = [each.shown for each in plans]
         if any(each.missing for each in shown):

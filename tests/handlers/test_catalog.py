@@ -1,5 +1,6 @@
 """`/api/mcp_server/catalog` and `/api/mcp_server/import`: look first, then say yes to what was seen."""
 
+import asyncio
 import io
 import json
 import os
@@ -162,6 +163,18 @@ async def test_a_published_server_that_changes_meanwhile_is_looked_at_again(
     message = await refused(client, 409, "/catalog/install", **wanted, confirm=seen["confirm"])
 
     assert "look at it once more" in message
+
+
+async def test_two_who_agree_at_once_do_not_get_in_each_others_way(client: Client) -> None:
+    wanted = {"mcp_connector_id": "brave-search", "inputs": {"api_key": "hush"}}
+    seen = await post(client, "/catalog/install", **wanted)
+    yes = {**wanted, "confirm": seen["confirm"]}
+
+    answers = await asyncio.gather(*(client.post(f"{ROUTE}/catalog/install", json=yes) for _ in range(3)))
+
+    assert sorted(answer.status for answer in answers) == [200, 409, 409]
+    assert await names(client) == ["brave-search"]
+    assert len(await (await client.get("/api/secret")).json()) == 1
 
 
 async def test_a_taken_name_gets_a_number_and_its_secrets_too(client: Client) -> None:
