@@ -81,7 +81,7 @@ class PackageInstaller:
             return [script]
         node = self.tools.node(await self.workshop.search_for("node"))
         if node is None:
-            raise UpstreamUnavailable(self.tools.says(NODE))
+            raise UpstreamUnavailable("Node.js, which it was installed for, is not on this machine any more")
         return [node, script]
 
     async def _resolve_npm(self, order: Order, report: Report) -> Lock:

@@ -256,12 +256,15 @@ class Installs:
         return row
 
     async def _is_whole(self, row: store.Row) -> bool:
-        """False when its files are not there; looked at whole once in the gateway's life.
+        """False when its files or what runs them are not there; looked at whole once in the gateway's life.
 
         Raises UpstreamUnavailable when they are others than were installed.
         """
         folder, program = self.folder(row), Program.of(row["program"])
-        words = await self.installer.command(folder, program)
+        try:
+            words = await self.installer.command(folder, program)
+        except UpstreamUnavailable:  # installing it again brings what runs it
+            return False
         if not await asyncio.to_thread(all, map(os.path.exists, (words[0], words[-1]))):
             return False
         if row["folder"] not in self._checked:

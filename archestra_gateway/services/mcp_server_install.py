@@ -210,11 +210,14 @@ class McpServerInstalls:
         self, shown: McpServerInstall, row: store.Row, config: StdioConfig, package: Package
     ) -> McpServerInstall:
         folder, program = self.installs.folder(row), Program.of(row["program"])
-        words = await self.installs.installer.command(folder, program)
+        try:
+            command = [*await self.installs.installer.command(folder, program), *package.args]
+        except GatewayError:  # what runs it went away, and comes again with the next start
+            command = []
         return attrs.evolve(
             shown,
             version=row["version"],
-            command=[*words, *package.args],
+            command=command,
             packages=[
                 InstalledPackage(name=each.name, version=each.version, hashes=list(each.hashes))
                 for each in self.installs.lock(row, package).packages

