@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 import os
+import re
 import signal
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from pathlib import Path
@@ -28,6 +29,9 @@ from archestra_gateway.upstreams.watchdog import Watchdog
 
 LIMITS = Limits(memory=4 * GIB, processes=512, open_files=4096, file_size=2 * GIB, disk=8 * GIB)
 LAST_BYTES = 5.0
+ERROR = re.compile(r"\berror\b|\bERR!|×", re.IGNORECASE)
+PREFIX = re.compile(r"npm (error|ERR!)( code)?|error:")
+LONGEST_SUMMARY = 500
 WORK = "work"
 """The package manager's home, cache and temporary files, within the folder and gone at the end."""
 
@@ -199,8 +203,15 @@ async def _read(process: asyncio.subprocess.Process, report: Report) -> str | No
     return f"it ended with exit code {code}" if code else None
 
 
+def summary(words: list[str]) -> str:
+    """The package manager's last lines as one, from the first that is about an error."""
+    begin = next((index for index, line in enumerate(words) if ERROR.search(line)), len(words) - 1)
+    text = " ".join(PREFIX.sub("", line).strip() for line in words[begin:]).strip()
+    return text if len(text) <= LONGEST_SUMMARY else f"{text[:LONGEST_SUMMARY]}…"
+
+
 def failure(program: str, why: str, words: list[str], denials: DenialList) -> InstallFailed:
-    said = f". It last said: {words[-1]}" if words else ""
+    said = f". It last said: {summary(words)}" if words else ""
     refused = [denial.endpoint for denial in denials.shown()]
     hint = (
         f". It wanted to reach {', '.join(refused)}, which is not among the registry's hosts: "

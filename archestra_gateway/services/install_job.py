@@ -1,6 +1,7 @@
 """One installation while it goes on: what it says, to everybody who listens, and how it ended."""
 
 import asyncio
+import re
 import time
 from collections import deque
 from collections.abc import AsyncIterator, Callable
@@ -18,6 +19,8 @@ MOST_EVENTS = 2000
 LAST_WORDS = 10
 LONGEST = 4096
 ARCHIVE = b".tgz "
+GONE = re.compile(r"A complete log of this run can be found in")
+"""npm's words about a file that goes with the folder."""
 
 
 @attrs.frozen
@@ -96,7 +99,7 @@ class Job:
                 self.progress(self.done + 1, self.total)
             return
         text = self.clean(line.decode(errors="replace").strip())
-        if text:
+        if text and not GONE.search(text):
             self._words.append(text)
             self._tell("line", text=text)
 

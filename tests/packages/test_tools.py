@@ -1,61 +1,32 @@
 """The programs that install: this machine's, or private ones."""
 
 import asyncio
-import os
 import shutil
 import subprocess
 import sys
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 
 import attrs
 import pytest
 
-from archestra_gateway.config import McpConfig
 from archestra_gateway.errors import UpstreamUnavailable
 from archestra_gateway.packages.installer import PackageInstaller
 from archestra_gateway.packages.package import Package
 from archestra_gateway.packages.report import InstallFailed, Report
 from archestra_gateway.packages.step import Workshop
 from archestra_gateway.packages.tools import NODE, UV, Tools, Wheel
-from archestra_gateway.sandbox.confine import Sandbox
-from archestra_gateway.sandbox.grants import Place, Wish
+from archestra_gateway.sandbox.grants import Wish
 from archestra_gateway.sandbox.path import SearchPath
 from archestra_gateway.schemas.mcp_server import StdioConfig
 from archestra_gateway.schemas.permissions import Permissions
-from archestra_gateway.services.install_job import Job
-from archestra_gateway.upstreams.pool import Pool, open_pool
+from archestra_gateway.upstreams.pool import Pool
 from archestra_gateway.upstreams.tryout import try_out
 
 EMPTY = SearchPath(())
 
 pytestmark = pytest.mark.timeout(300)
 needs_bubblewrap = pytest.mark.skipif(shutil.which("bwrap") is None, reason="needs bubblewrap")
-
-
-@pytest.fixture
-async def pool(tmp_path: Path) -> AsyncIterator[Pool]:
-    folder = tmp_path / "data"
-    folder.mkdir(mode=0o700)
-    environment = {**os.environ, "SHELL": "/bin/sh"}
-    async with open_pool(McpConfig(), environment, str, Sandbox(Place(folder), 54999)) as opened:
-        yield opened
-
-
-@pytest.fixture
-async def workshop(pool: Pool) -> Workshop:
-    """On a machine with neither uv nor Node.js."""
-    await pool.sandbox.found(await pool.path())
-
-    async def search(command: str = "") -> SearchPath:
-        return EMPTY
-
-    return Workshop(pool.sandbox, search, search, pool.environment, pool.watchdog, frozenset(), 300)
-
-
-@pytest.fixture
-def report() -> Report:
-    return Job("tools", str)
 
 
 @pytest.fixture
