@@ -4,14 +4,14 @@
 
 Every IPv4 address becomes one of the network's own, so that whatever the server connects to ends at a
 listener, and the gate sees which address it was. Of the standard library alone, for its start is a part of
-every start.
+every start; `socket` itself would double it.
 """
 
+import _socket as socket
 import array
 import ctypes
 import fcntl
 import os
-import socket
 import struct
 import sys
 
@@ -27,18 +27,20 @@ def main(descriptor: int, ports: list[int], command: list[str]) -> None:
     own_every_address()
     listeners = [datagrams("127.0.0.1", DNS), listener("127.0.0.1", PROXY)]
     listeners += [listener("0.0.0.0", port) for port in ports]  # noqa: S104 - of a network that is empty
-    with socket.socket(fileno=descriptor) as gateway:
-        numbers = array.array("i", [each.fileno() for each in listeners])
-        gateway.sendmsg([b"listeners"], [(socket.SOL_SOCKET, socket.SCM_RIGHTS, numbers)])
+    gateway = socket.socket(fileno=descriptor)
+    numbers = array.array("i", [each.fileno() for each in listeners])
+    gateway.sendmsg([b"listeners"], [(socket.SOL_SOCKET, socket.SCM_RIGHTS, numbers)])
+    gateway.close()
     ctypes.CDLL(None).prctl(AMBIENT, CLEAR_ALL, 0, 0, 0)
     os.execv(command[0], command)  # noqa: S606
 
 
 def own_every_address() -> None:
-    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as control:
-        for length in PREFIXES:
-            ask(control, SET_ADDRESS, length, bytes([256 >> length, 0, 0, 1]))
-            ask(control, SET_NETMASK, length, (0xFFFFFFFF << (32 - length) & 0xFFFFFFFF).to_bytes(4, "big"))
+    control = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+    for length in PREFIXES:
+        ask(control, SET_ADDRESS, length, bytes([256 >> length, 0, 0, 1]))
+        ask(control, SET_NETMASK, length, (0xFFFFFFFF << (32 - length) & 0xFFFFFFFF).to_bytes(4, "big"))
+    control.close()
 
 
 def ask(control: socket.socket, order: int, number: int, address: bytes) -> None:
