@@ -87,8 +87,10 @@ async def test_a_page_outlives_a_killed_daemon(start: Any, browse: Any, model_ur
     }
 
     telling = asyncio.create_task(browse("chat_stories.mjs", "outlived", **given))
-    await asyncio.to_thread(daemon.process.wait)
-    start(port=daemon.port)
+    while daemon.process.poll() is None and not telling.done():
+        await asyncio.sleep(0.01)
+    if not telling.done():
+        start(port=daemon.port)
     shown, _ = await telling
 
     assert (shown["status"], shown["again"]["status"]) == ("error", "ready")
