@@ -170,7 +170,7 @@ async def _oauth(app: web.Application) -> AsyncIterator[None]:
 @asynccontextmanager
 async def _mcp(app: web.Application) -> AsyncIterator[None]:
     config, redactor = app[keys.CONFIG], app[keys.REDACTOR]
-    sandbox = Sandbox(Place(config.server.data_dir), config.server.port)
+    sandbox = Sandbox(Place(config.server.data_dir), config.server.port, config.mcp.allow_root)
     async with open_pool(config.mcp, app[ENVIRONMENT], redactor.text, sandbox) as pool:
         app[keys.POOL] = pool
         pool.authorize = app[keys.OAUTH].account

@@ -125,6 +125,9 @@ class McpConfig:
     list_timeout: float = setting(
         5.0, "Seconds that a list on /mcp waits for servers whose tools are not known yet.", SECONDS
     )
+    allow_root: bool = setting(
+        False, "Below a gateway that runs as root, let servers whose sandbox is off be root, too."
+    )
     stderr_lines: int = setting(1000, "Lines of a server's stderr that are kept.", at_least(1))
 
 

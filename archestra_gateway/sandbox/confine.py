@@ -19,14 +19,22 @@ from archestra_gateway.sandbox.user import give
 from archestra_gateway.sandbox.watch import Bounds
 
 FOLDER = 0o700
+AS_ROOT = (
+    "The MCP server {} has no sandbox, and would be root as the gateway is: run the gateway as another user, "
+    "turn the sandbox on, or set `mcp.allow_root` in the gateway's configuration"
+)
 
 
 @attrs.define(eq=False)
 class Sandbox:
-    """`gateway_port` is ours, which no child may reach, whatever it is granted."""
+    """`gateway_port` is ours, which no child may reach, whatever it is granted.
+
+    `allows_root` is the daemon's setting for servers without a sandbox, below a daemon that is root.
+    """
 
     place: Place
     gateway_port: int
+    allows_root: bool = False
     _found: Found | None = None
     _finding: asyncio.Lock = attrs.field(factory=asyncio.Lock)
 
@@ -49,6 +57,8 @@ class Sandbox:
     ) -> Launch:
         """Raises UpstreamUnavailable for what is not there, and where nothing can confine it."""
         if wish.permissions.sandbox == "off":
+            if os.geteuid() == 0 and not self.allows_root:
+                raise UpstreamUnavailable(AS_ROOT.format(wish.name), name=wish.name)
             return launch(wish.config, search, environment)
         found = await self.found(search)
         mechanism = found.mechanism

@@ -68,6 +68,7 @@ def environment(tmp_path: Path) -> dict[str, str]:
         **ours,
         "ARCHESTRA_SERVER_DATA_DIR": str(tmp_path / "data"),
         "XDG_CONFIG_HOME": str(tmp_path / "config"),
+        "ARCHESTRA_MCP_ALLOW_ROOT": "true",  # some fakes run without the sandbox, to leave files for the test
     }
 
 

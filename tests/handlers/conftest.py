@@ -18,7 +18,7 @@ REFERENCE = FAKE.with_name("reference_mcp_server.py")
 
 @pytest.fixture
 def mcp() -> McpConfig:
-    return McpConfig(start_timeout=10, request_timeout=10)
+    return McpConfig(start_timeout=10, request_timeout=10, allow_root=True)
 
 
 @pytest.fixture

@@ -132,7 +132,7 @@ async def test_a_slow_or_broken_server_neither_delays_nor_empties_the_list(
     assert called["content"][0]["text"] == "still here"
 
 
-@pytest.mark.parametrize("mcp", [McpConfig(list_timeout=20, start_timeout=2)])
+@pytest.mark.parametrize("mcp", [McpConfig(list_timeout=20, start_timeout=2, allow_root=True)])
 async def test_a_server_that_could_not_tell_is_asked_again_and_not_waited_for(
     bare: Mcp, app: web.Application, install: Any, fake: Any, tmp_path: Path
 ) -> None:

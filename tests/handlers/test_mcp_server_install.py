@@ -103,7 +103,7 @@ def variables(registry: Registry, uv: str, home: Path) -> dict[str, str]:
 
 @pytest.fixture
 def mcp() -> McpConfig:
-    return McpConfig(start_timeout=60, request_timeout=20)
+    return McpConfig(start_timeout=60, request_timeout=20, allow_root=True)
 
 
 @pytest.fixture

@@ -65,6 +65,10 @@ async def test_without_confinement_a_server_is_refused_with_what_to_do(sandbox: 
 async def test_one_server_can_be_allowed_to_run_without(sandbox: Sandbox) -> None:
     wish = Wish("one", StdioConfig(command="true"), Permissions(sandbox="off"))
 
+    with pytest.raises(UpstreamUnavailable, match=r"would be root .* set `mcp.allow_root`"):
+        await sandbox.launch(wish, EVERYTHING, {}, DenialList("one"))
+    sandbox.allows_root = True
+
     launched = await sandbox.launch(wish, EVERYTHING, {}, DenialList("one"))
 
     assert (launched.argv, launched.sandbox) == (("/usr/bin/true",), "none")

@@ -30,7 +30,7 @@ def limits() -> McpConfig:
 
 @pytest.fixture
 def sandbox(tmp_path: Path) -> Sandbox:
-    return Sandbox(Place(tmp_path / "data"), gateway_port=0)
+    return Sandbox(Place(tmp_path / "data"), gateway_port=0, allows_root=True)
 
 
 @pytest.fixture

@@ -21,7 +21,7 @@ from archestra_gateway.upstreams.pool import open_pool
 from archestra_gateway.upstreams.server import Server
 
 async def main():
-    sandbox = Sandbox(Place("unused"), 0)
+    sandbox = Sandbox(Place("unused"), 0, allows_root=True)
     async with open_pool(McpConfig(), {**os.environ, "SHELL": "/bin/sh"}, str, sandbox) as pool:
         config = StdioConfig(command=sys.executable, args=["-S", "-E", *sys.argv[1:]])
         print((await Server("stubborn", config, pool, Permissions(sandbox="off")).shared()).pid, flush=True)
