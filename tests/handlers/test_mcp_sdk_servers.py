@@ -11,10 +11,18 @@ import pytest
 from aiohttp.test_utils import TestClient
 from mcp import Client, types
 
+from archestra_gateway.config import McpConfig
+
 TESTS = Path(__file__).parent.parent
 NODE = TESTS / "node" / "node_modules" / "node-22" / "bin" / "node"
 TYPESCRIPT = [str(NODE), str(TESTS / "node" / "sdk_server.mjs")]
 PYTHON = [sys.executable, str(TESTS / "fakes" / "sdk_server.py")]
+
+
+@pytest.fixture
+def mcp() -> McpConfig:
+    """With the patience that an SDK's import wants on a busy machine."""
+    return McpConfig(start_timeout=60, list_timeout=60, request_timeout=60, allow_root=True)
 
 
 def a_port() -> int:
