@@ -12,6 +12,7 @@ import attrs
 from archestra_gateway.catalog.package import is_name
 from archestra_gateway.catalog.recipe import Grants, Input, InputType, Recipe
 from archestra_gateway.catalog.text import objects, plain, slug
+from archestra_gateway.packages.public import is_public
 
 NAME = re.compile(r"[a-zA-Z0-9.-]+/[a-zA-Z0-9._-]+")
 VERSION = re.compile(r"[A-Za-z0-9][A-Za-z0-9.+!_-]{0,254}")
@@ -26,10 +27,6 @@ Variant = Literal["npm", "pypi", "mcpb", "http"]
 REMOTES = ("streamable-http", "sse")
 """The kinds of remote servers, the better first."""
 
-HOMES = {
-    "npm": ("https://registry.npmjs.org",),
-    "pypi": ("https://pypi.org", "https://pypi.org/simple"),
-}
 RUNNERS = {"npm": ("npx", ("-y",)), "pypi": ("uvx", ())}
 REFUSALS = {
     "oci": "It comes as a container, which the gateway does not run: it confines programs without Docker",
@@ -93,9 +90,9 @@ def _source(package: Json) -> Source | None:
     is_stdio = isinstance(transport, dict) and transport.get("type") == "stdio"
     if not is_stdio or not isinstance(package.get("identifier"), str):
         return None
-    home = str(package.get("registryBaseUrl") or "").rstrip("/")
+    home = str(package.get("registryBaseUrl") or "")
     if kind == "npm" or kind == "pypi":
-        return Source(kind, package) if not home or home in HOMES[kind] else None
+        return Source(kind, package) if not home or is_public(kind, home) else None
     return Source("mcpb", package) if kind == "mcpb" else None
 
 

@@ -133,8 +133,10 @@ def registries(environment: Mapping[str, str], search: SearchPath) -> Finding:
     home = Path(environment.get("HOME") or Path.home())
     npm = npm_settings(environment, {}, home, search.which("npm"))
     pypi = pypi_settings(environment, {}, home)
-    places = [", ".join(sorted(map(str, settings.hosts))) or "files alone" for settings in (npm, pypi)]
-    says = f"npm packages from {places[0]}; Python packages from {places[1]}"
+    places = [", ".join(sorted(map(str, settings.hosts))) for settings in (npm, pypi)]
+    usual = "" if npm.names_registry else "npm's own registry"
+    of_npm = " and ".join(filter(None, (usual, places[0])))
+    says = f"npm packages from {of_npm or 'files alone'}; Python packages from {places[1] or 'files alone'}"
     try:
         proxy = forward(environment, npm.proxy or pypi.proxy)
     except ValueError as error:

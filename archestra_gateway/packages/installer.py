@@ -12,8 +12,9 @@ from archestra_gateway.errors import UpstreamUnavailable
 from archestra_gateway.packages import npm, pypi
 from archestra_gateway.packages.locked import Lock, Program
 from archestra_gateway.packages.package import Package
+from archestra_gateway.packages.public import npm_registry
 from archestra_gateway.packages.report import InstallFailed, Report
-from archestra_gateway.packages.settings import Settings
+from archestra_gateway.packages.settings import Settings, hosts
 from archestra_gateway.packages.settings_npm import npm_settings
 from archestra_gateway.packages.settings_pypi import CONSTRAINT, pypi_settings
 from archestra_gateway.packages.step import WORK, Run, Workshop
@@ -85,8 +86,10 @@ class PackageInstaller:
         return [node, script]
 
     async def _resolve_npm(self, order: Order, report: Report) -> Lock:
+        program = await self._npm(report)
+        order = await asyncio.to_thread(_with_registry, order, program)
         _write(order, npm.MANIFEST, npm.manifest(None))
-        await self._run(order, npm.resolve(await self._npm(report), order.package), report)
+        await self._run(order, npm.resolve(program, order.package), report)
         return npm.lock_of(_read(order, npm.LOCK), order.package)
 
     async def _resolve_pypi(self, order: Order, report: Report) -> Lock:
@@ -105,9 +108,11 @@ class PackageInstaller:
         raise InstallFailed(f"{order.package.name} could not be resolved")
 
     async def _install_npm(self, order: Order, lock: Lock, report: Report) -> None:
+        program = await self._npm(report)
+        order = await asyncio.to_thread(_with_registry, order, program)
         _write(order, npm.MANIFEST, npm.manifest(lock.text))
         _write(order, npm.LOCK, lock.text)
-        await self._run(order, npm.install(await self._npm(report)), report)
+        await self._run(order, npm.install(program), report)
 
     async def _install_pypi(self, order: Order, lock: Lock, report: Report) -> None:
         """The lock is what was constrained; uv takes no constraints with hashes."""
@@ -174,6 +179,15 @@ def pythons(wanted: str | None, search: SearchPath, home: Path) -> list[str]:
     found = [behind_shim(program, search, home) for name in names if (program := search.which(name))]
     found = [os.path.realpath(program) for program in found if os.path.isabs(program)]
     return found if wanted else list(dict.fromkeys((OWN, *found)))
+
+
+def _with_registry(order: Order, program: tuple[str, ...]) -> Order:
+    """Where this machine's settings name none, npm's own may be reached. Blocking."""
+    registry = None if order.settings.names_registry else npm_registry(program)
+    if registry is None:
+        return order
+    settings = attrs.evolve(order.settings, hosts=order.settings.hosts | hosts([registry]))
+    return attrs.evolve(order, settings=settings)
 
 
 def _write(order: Order, name: str, text: str) -> None:

@@ -5,14 +5,10 @@ from urllib.parse import unquote, urlsplit
 
 import attrs
 
+from archestra_gateway.packages.public import FILE_HOSTS
 from archestra_gateway.schemas.permissions import Endpoint
 
 PORTS = {"https": 443, "http": 80}
-FILE_HOSTS = {
-    "pypi.org": ("files.pythonhosted.org:443",),
-    "test.pypi.org": ("test-files.pythonhosted.org:443",),
-}
-"""Where well-known registries keep their files."""
 
 
 @attrs.frozen
@@ -20,7 +16,7 @@ class Settings:
     """`env` is for the install step alone; `files` are written into its home, `shown` are there to be read.
 
     `secrets` are the credentials among all that, which no line may show; `proxy` is what npm's or pip's own
-    configuration says about one.
+    configuration says about one. Where they name no registry, it is the program's own.
     """
 
     env: Mapping[str, str] = attrs.field(factory=dict, repr=False)
@@ -29,6 +25,7 @@ class Settings:
     hosts: frozenset[Endpoint] = frozenset()
     secrets: tuple[str, ...] = attrs.field(default=(), repr=False)
     proxy: str | None = attrs.field(default=None, repr=False)
+    names_registry: bool = True
 
 
 def hosts(urls: Iterable[str]) -> frozenset[Endpoint]:
@@ -39,7 +36,8 @@ def hosts(urls: Iterable[str]) -> frozenset[Endpoint]:
         if parts.hostname and parts.scheme in PORTS:
             host = f"[{parts.hostname}]" if ":" in parts.hostname else parts.hostname
             found.add(Endpoint.parse(f"{host}:{parts.port or PORTS[parts.scheme]}"))
-            found.update(map(Endpoint.parse, FILE_HOSTS.get(parts.hostname, ())))
+            if files := FILE_HOSTS.get(parts.hostname):
+                found.add(Endpoint.parse(f"{files}:{PORTS['https']}"))
     return frozenset(found)
 
 

@@ -9,7 +9,6 @@ from pathlib import Path
 
 from archestra_gateway.packages.settings import Settings, credentials, hosts
 
-REGISTRY = "https://registry.npmjs.org/"
 PREFIX = "npm_config_"
 KEPT = re.compile(
     r"registry|@[^:]+:registry|//.+:(_authToken|_auth|_password|username|email|certfile|keyfile|always-auth)"
@@ -53,7 +52,8 @@ def npm_settings(
             DEFAULTS: "fetch-retry-mintimeout=1000\nfetch-retry-maxtimeout=10000\n",
         },
         shown=tuple(path for path in shown if os.path.isfile(path)),
-        hosts=hosts([values.get("registry", REGISTRY), *registries]),
+        hosts=hosts(registries),
+        names_registry="registry" in values,
         secrets=tuple(_secrets(pairs)),
         proxy=values.get("https-proxy") or values.get("proxy"),
     )

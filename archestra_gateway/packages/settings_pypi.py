@@ -11,9 +11,9 @@ from urllib.parse import quote, urlsplit
 
 import attrs
 
+from archestra_gateway.packages.public import INDEX
 from archestra_gateway.packages.settings import Settings, credentials, hosts
 
-INDEX = "https://pypi.org/simple"
 CERTIFICATES = ("SSL_CERT_FILE", "REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE")
 DEFAULT_INDEX = ("UV_DEFAULT_INDEX", "UV_INDEX_URL", "PIP_INDEX_URL")
 PASSED = ("UV_PRERELEASE", "UV_EXCLUDE_NEWER", "UV_HTTP_TIMEOUT", "UV_INDEX_STRATEGY")

@@ -17,6 +17,7 @@ from aiohttp.test_utils import TestClient
 
 from archestra_gateway.app import create_app
 from archestra_gateway.config import CatalogConfig, Config, ServerConfig
+from archestra_gateway.packages.public import npm_registry
 from archestra_gateway.schemas.permissions import Permissions
 
 Client = TestClient[web.Request, web.Application]
@@ -273,7 +274,7 @@ def published(name: str, **more: Any) -> dict[str, Any]:
     version = more.pop("version", "1.0.2")
     package = {
         "registryType": "npm",
-        "registryBaseUrl": "https://registry.npmjs.org",
+        "registryBaseUrl": npm_registry(("npm",)),
         "identifier": f"@example/{name}",
         "version": version,
         "transport": {"type": "stdio"},

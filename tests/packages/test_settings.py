@@ -3,6 +3,7 @@
 from pathlib import Path
 
 import pytest
+from pip._internal.models.index import PyPI
 
 from archestra_gateway.packages.settings import Settings
 from archestra_gateway.packages.settings_npm import DEFAULTS, NPMRC, npm_settings
@@ -32,7 +33,7 @@ def nothing(home: Path) -> dict[str, str]:
 def test_without_settings_npm_is_npms_own_registry(home: Path) -> None:
     settings = npm_settings({"PATH": "/bin", "AWS_SECRET_ACCESS_KEY": "s3cret"}, {}, home, None)
 
-    assert hosts(settings) == {"registry.npmjs.org:443"}
+    assert (hosts(settings), settings.names_registry) == (set(), False)
     assert (npmrc(settings), settings.secrets, settings.proxy) == ([], (), None)
     assert set(settings.files) == {NPMRC, DEFAULTS}
     assert all(name.startswith("npm_config_") for name in settings.env)
@@ -102,8 +103,8 @@ def test_basic_credentials_are_secrets_in_every_spelling(home: Path) -> None:
 def test_without_settings_python_is_pypi(home: Path) -> None:
     settings = pypi_settings(nothing(home), {}, home)
 
-    assert hosts(settings) == {"pypi.org:443", "files.pythonhosted.org:443"}
-    assert settings.env["UV_INDEX_URL"] == settings.env["PIP_INDEX_URL"] == "https://pypi.org/simple"
+    assert hosts(settings) == {f"{host}:443" for host in (PyPI.netloc, PyPI.file_storage_domain)}
+    assert settings.env["UV_INDEX_URL"] == settings.env["PIP_INDEX_URL"] == PyPI.simple_url
     assert (settings.files, settings.secrets, settings.shown) == ({}, (), ())
 
 
