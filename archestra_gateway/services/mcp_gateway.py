@@ -144,7 +144,8 @@ class McpGateway:
         elif mcp.method(message).startswith("notifications/"):
             await session.notify(message)
         else:
-            answer = await self._methods.answer(self._caller(arrival, session), message)
+            answering = self._methods.answer(self._caller(arrival, session), message)
+            answer = await session.waiting.answer(message, answering)
             session.touch()
             return Reply(answer, session.id)
         return Reply(session_id=session.id)

@@ -14,6 +14,7 @@ from archestra_gateway.protocol import jsonrpc, mcp
 from archestra_gateway.protocol.jsonrpc import Message
 from archestra_gateway.services.mcp_outbox import BACKLOG, Calls, Outbox
 from archestra_gateway.services.mcp_view import Visibility
+from archestra_gateway.services.mcp_waiting import Waiting
 from archestra_gateway.upstreams.dialogue import Call
 from archestra_gateway.upstreams.memory import Memory
 from archestra_gateway.upstreams.pool import Lease
@@ -51,6 +52,7 @@ class GatewaySession:
         self.subscriptions: set[str] = set()
         self.own_subscriptions: dict[str, str] = {}
         self.last_used = time.monotonic()
+        self.waiting = Waiting()
         self._calls = Calls()
         self._legs: dict[str, Leg] = {}
         self._memories: dict[Server, Memory] = {}
@@ -61,7 +63,7 @@ class GatewaySession:
     @property
     def is_busy(self) -> bool:
         is_opening = any(leg.opening is not None for leg in self._legs.values())
-        return is_opening or self.outbox.is_streaming or len(self._calls) > 0
+        return is_opening or self.outbox.is_streaming or len(self.waiting) + len(self._calls) > 0
 
     def touch(self) -> None:
         self.last_used = time.monotonic()
@@ -70,7 +72,8 @@ class GatewaySession:
         """The server's answer; the conversation with it is this session's own. Raises GatewayError."""
         with self._calls.expecting(call):
             lease = await self._lease(server)
-            answer = await self._calls.ask(lease.upstream, call)
+            with self.waiting.over(call.message):
+                answer = await self._calls.ask(lease.upstream, call)
         self._remember(server, call.message, answer)
         return answer
 
@@ -78,7 +81,8 @@ class GatewaySession:
         """What the client says unasked is for every server that it talks to."""
         method = mcp.method(message)
         if method == mcp.CANCELLED:
-            await self._calls.cancel(message)
+            if not self.waiting.cancel(message):
+                await self._calls.cancel(message)
         elif method != mcp.INITIALIZED:
             await self.tell(message)
 

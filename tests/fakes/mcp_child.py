@@ -2,8 +2,8 @@
 
 Its tools are functions below. Flags: --mute never answers, --crash ends at once, --refuse rejects
 `initialize`, --die-after-initialize ends when it was initialized, --greet prints rubbish first, --stubborn
-ignores EOF and SIGTERM, --starts=FILE adds a line at each start, --grandchild=FILE starts a stubborn process
-and writes its pid.
+ignores EOF and SIGTERM, --starts=FILE adds a line at each start, --hold=FILE reads nothing before there is
+one, --grandchild=FILE starts a stubborn process and writes its pid.
 """
 
 import itertools
@@ -245,6 +245,8 @@ def main():
         sys.exit("no configuration found")
     if "greet" in FLAGS:
         say("Welcome to my server!\n\n  {not json")
+    while "hold" in FLAGS and not os.path.exists(FLAGS["hold"]):
+        time.sleep(0.01)
     for line in sys.stdin:
         receive(line)
     if "stubborn" in FLAGS:

@@ -42,6 +42,12 @@ class Mcp:
             text = [line for line in text.splitlines() if line.startswith("data: ")][-1][6:]
         return json.loads(text)
 
+    async def cancel(self, identifier: Any) -> None:
+        params = {"requestId": identifier}
+        message = {"jsonrpc": "2.0", "method": "notifications/cancelled", "params": params}
+        answer = await self.client.post("/mcp", json=message, headers={"Mcp-Session-Id": self.id})
+        assert answer.status == 202
+
     async def call(self, name: str, /, **arguments: Any) -> Any:
         return (await self.ask("tools/call", name=name, arguments=arguments))["result"]
 
@@ -237,9 +243,38 @@ async def test_progress_and_cancel_pass(begin: Any, files: str) -> None:
 
     slow = asyncio.create_task(session.post("tools/call", {"name": "files__slow", "arguments": {}}, 77))
     await session.call("files__echo")
-    cancelled = {"jsonrpc": "2.0", "method": "notifications/cancelled", "params": {"requestId": 77}}
-    await session.client.post("/mcp", json=cancelled, headers={"Mcp-Session-Id": session.id})
+    await session.cancel(77)
     assert (await (await slow).json())["error"]["code"] == -32800
+
+
+@pytest.mark.parametrize("mcp", [McpConfig(allow_root=True)])
+async def test_a_call_that_waits_for_its_servers_start_is_cancelled_and_never_made(
+    begin: Any, install: Any, fake: Any, tmp_path: Path
+) -> None:
+    starts, held = tmp_path / "starts", tmp_path / "go"
+    await install("late", fake(f"--hold={held}", f"--starts={starts}"), sandbox="off")
+    session = await begin()
+
+    async def cancelled(name: str, started: int) -> Any:
+        call = asyncio.create_task(session.post("tools/call", {"name": name, "arguments": {}}, name))
+        async with asyncio.timeout(10):
+            while not starts.exists() or len(starts.read_text().split()) < started:
+                await asyncio.sleep(0.01)
+            await session.cancel(name)
+            return (await (await call).json())["error"]
+
+    before_the_catalogue = await cancelled("late__crash", 1)
+    held.touch()
+    await Mcp(session.client).tools()
+    held.unlink()
+    before_the_session = await cancelled("late__crash", 2)
+    held.touch()
+    alive = await session.call("late__echo", text="alive")
+
+    assert before_the_catalogue == before_the_session
+    assert before_the_catalogue["code"] == -32800
+    assert alive["content"][0]["text"] == "alive"
+    assert len(starts.read_text().split()) == 2
 
 
 async def test_a_session_outlives_the_death_of_a_server(begin: Any, files: str) -> None:
