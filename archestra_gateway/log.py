@@ -31,6 +31,8 @@ class Redactor:
     def __init__(self) -> None:
         self._values: dict[str, frozenset[str]] = {}
         self._spellings: tuple[str, ...] = ()
+        self.name = lru_cache(maxsize=1024)(self.text)
+        """As `text`, for what is short and comes again and again."""
 
     def replace(self, owner: str, values: Iterable[str]) -> None:
         """These are all the secrets of `owner` from now on."""
@@ -61,6 +63,7 @@ class Redactor:
         self._values = values
         known = {spelling for owned in values.values() for value in owned for spelling in _spell(value)}
         self._spellings = tuple(sorted(known, key=len, reverse=True))  # a secret may contain another
+        self.name.cache_clear()
 
 
 def _spell(value: str) -> Iterator[str]:

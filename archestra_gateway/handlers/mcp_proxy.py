@@ -7,7 +7,7 @@ from archestra_gateway.errors import InvalidRequest
 from archestra_gateway.protocol import jsonrpc
 from archestra_gateway.services.mcp_proxy import Incoming
 from archestra_gateway.services.mcp_request_log import Entry
-from archestra_gateway.web import body, logged
+from archestra_gateway.web import body, logged, mcp_shortcut
 from archestra_gateway.web.mcp_answer import MESSAGE, SESSION_ID, McpAnswer
 from archestra_gateway.web.mcp_exchange import logged_exchange, modern_headers
 from archestra_gateway.web.sse import EventStream
@@ -15,11 +15,16 @@ from archestra_gateway.web.sse import EventStream
 
 async def post(request: web.Request) -> web.StreamResponse:
     """One message of a client. One within a session is seen through though the client leaves."""
-    entry = logged.begin(request, "mcp", request.match_info["server"])
+    server = request.match_info["server"]
+    call = mcp_shortcut.found(request)
+    entry = logged.begin(request, "mcp", server) if call is None else call.entry
     text = await body.raw(request, request.app[keys.CONFIG].mcp.max_body)
     answer = McpAnswer(request)
-    proxy = request.app[keys.MCP_PROXY]
-    receiving = proxy.receive(_incoming(request, entry, text, answer))
+    incoming = _incoming(request, entry, text, answer)
+    if call is not None:
+        incoming = call.going_on(incoming)
+    mcp_shortcut.prepare(request, server)
+    receiving = request.app[keys.MCP_PROXY].receive(incoming)
     return await logged_exchange(request, entry, text, answer, receiving)
 
 

@@ -40,7 +40,6 @@ class Calls:
             client_info=self.client_info,
             **known,
         )
-        since = time.perf_counter()
         try:
             yield entry
         except GatewayError as error:
@@ -51,5 +50,5 @@ class Calls:
             entry.error_message = "The call was ended before its answer was complete"
             raise
         finally:
-            entry.duration_ms = (time.perf_counter() - since) * 1000
+            entry.end()
             self.log.record(entry)

@@ -65,6 +65,18 @@ class Calls:
             self._running[_key(call)] = call, upstream
             return await upstream.call(call)
 
+    def begin(self, upstream: Upstream, call: Call) -> bool:
+        """Whether it could be sent at once; `ask` waits for its answer, or `conclude` takes it."""
+        if not upstream.begin_call(call):
+            return False
+        self._running[_key(call)] = call, upstream
+        return True
+
+    def conclude(self, upstream: Upstream, call: Call) -> Message:
+        """The answer, which has come. Raises the GatewayError that came in its place."""
+        self._forget(call)
+        return upstream.dialogue.conclude(call)
+
     @contextmanager
     def expecting(self, call: Call) -> Iterator[None]:
         """`cancel` finds it, though nobody is there yet who could be asked."""
@@ -72,12 +84,15 @@ class Calls:
         try:
             yield
         finally:
-            if self._running.get(_key(call), (None,))[0] is call:
-                del self._running[_key(call)]
+            self._forget(call)
 
     def tell_newest(self, message: Message) -> bool:
         """Whether a running call could be told."""
         return any(call.tell(message) for call, _ in reversed(self._running.values()))
+
+    def _forget(self, call: Call) -> None:
+        if self._running.get(_key(call), (None,))[0] is call:
+            del self._running[_key(call)]
 
     async def cancel(self, message: Message) -> None:
         """The client's `notifications/cancelled` of one of these calls; of any other, nothing."""

@@ -26,6 +26,14 @@ log = logging.getLogger(__name__)
 
 
 @attrs.frozen
+class Begun:
+    """A call that its server has already; `call.answer` tells of its end."""
+
+    session: Session
+    call: Call
+
+
+@attrs.frozen
 class Incoming:
     """What a client posted; `listener` takes what comes before the answer, where the client can hear it."""
 
@@ -35,6 +43,7 @@ class Incoming:
     text: bytes
     listener: Listener | None
     entry: Entry
+    begun: Begun | None = None
 
 
 @attrs.frozen
@@ -59,6 +68,26 @@ class McpProxy:
     _modern: ModernProxy
     _sessions: dict[str, Session] = attrs.field(factory=dict)
 
+    def begin(self, incoming: Incoming) -> Begun | None:
+        """What its server can have at once; None: it is for `receive`, and nothing has happened."""
+        session = self._sessions.get(incoming.session_id or "")
+        if session is None or session.server.name != incoming.server or b'"_meta"' in incoming.text:
+            return None
+        try:
+            message = jsonrpc.decode(incoming.text)
+            if jsonrpc.kind(message) != "request":
+                return None
+            _describe(incoming.entry, mcp.method(message), message)
+            self._meet(incoming, session.client_info)
+        except GatewayError:
+            return None
+        call = Call(message, incoming.listener)
+        return Begun(session, call) if session.begin(call) else None
+
+    def conclude(self, begun: Begun, entry: Entry) -> Reply:
+        """The answer, which has come. Raises the GatewayError that came in its place."""
+        return _noted(entry, Reply(begun.session.conclude(begun.call), begun.session.id))
+
     async def receive(self, incoming: Incoming) -> Reply:
         """Never raises a GatewayError: it becomes the reply, with the id of the message it is about."""
         identifier: Raw | None = None
@@ -72,9 +101,7 @@ class McpProxy:
             log.exception("A message to the MCP server %s failed", incoming.server)
             fault = InternalError()
             reply = Reply(jsonrpc.failure(identifier, fault), incoming.session_id, fault)
-        if reply.message is not None and "error" in reply.message:
-            incoming.entry.error_message = error_text(reply.message)
-        return reply
+        return _noted(incoming.entry, reply)
 
     def session(self, server: str, identifier: str) -> Session:
         """Raises NotFound, which tells a client to initialize again."""
@@ -92,6 +119,9 @@ class McpProxy:
         self._modern.stop()
 
     async def _route(self, incoming: Incoming, message: Message) -> Reply:
+        if incoming.begun is not None:
+            incoming.begun.call.listener = incoming.listener
+            return Reply(await incoming.begun.session.request(incoming.begun.call), incoming.session_id)
         kind = jsonrpc.kind(message)
         method = mcp.method(message)
         _describe(incoming.entry, method, message)
@@ -142,7 +172,7 @@ class McpProxy:
         self._meet(incoming, session.client_info)
         call = Call(message, incoming.listener)
         lease, answer = await server.open_session(call, session.hear, partial(self._forget, session))
-        session.begin(lease)
+        session.open(lease)
         if "error" in answer:
             await server.close_session(lease)
             return Reply(answer)
@@ -159,6 +189,12 @@ class McpProxy:
     def _forget(self, session: Session) -> None:
         self._sessions.pop(session.id, None)
         session.end()
+
+
+def _noted(entry: Entry, reply: Reply) -> Reply:
+    if reply.message is not None and "error" in reply.message:
+        entry.error_message = error_text(reply.message)
+    return reply
 
 
 def _identifier(message: Message) -> Raw | None:

@@ -1,5 +1,6 @@
 """From what a producer saw of a call to the row that is stored: cut, cleaned and without secrets. Pure."""
 
+import time
 from codecs import getincrementaldecoder
 from collections.abc import Mapping
 from functools import lru_cache
@@ -46,31 +47,39 @@ class Entry:
     status_code: int | None = None
     error_message: str | None = None
     duration_ms: float = 0.0
+    _began: float = attrs.field(factory=time.perf_counter, init=False)
+
+    def end(self) -> None:
+        """It took until now."""
+        self.duration_ms = (time.perf_counter() - self._began) * 1000
 
 
 def to_row(entry: Entry, redactor: Redactor, body_limit: int) -> dict[str, Any]:
     """The columns of `store.mcp_request_log`, headers as JSON text."""
 
-    def text(value: str | None, characters: int = NAME_CHARACTERS) -> str | None:
-        return None if value is None else redactor.text(storable(value))[:characters]
+    def name(value: str | None) -> str | None:
+        if value is None:
+            return None
+        clean = redactor.name if len(value) <= NAME_CHARACTERS else redactor.text
+        return clean(storable(value))[:NAME_CHARACTERS]
 
-    client = entry.client_info
+    client, message = entry.client_info, entry.error_message
     duration = max(entry.duration_ms, 0.0)  # the clock may have been set back meanwhile
     return {
         "request_id": entry.request_id,
         "kind": entry.kind,
         "timestamp": timestamp.from_seconds(entry.timestamp),
-        "session_id": text(entry.session_id),
-        "mcp_session_id": text(entry.mcp_session_id),
-        "server_name": text(entry.server_name),
-        "user_agent": text(client.get("user_agent")),
-        "client_name": text(client.get("client_name")),
-        "client_version": text(client.get("client_version")),
-        "client_platform": text(client.get("client_platform")),
-        "method": text(entry.method),
-        "tool_name": text(entry.tool_name),
+        "session_id": name(entry.session_id),
+        "mcp_session_id": name(entry.mcp_session_id),
+        "server_name": name(entry.server_name),
+        "user_agent": name(client.get("user_agent")),
+        "client_name": name(client.get("client_name")),
+        "client_version": name(client.get("client_version")),
+        "client_platform": name(client.get("client_platform")),
+        "method": name(entry.method),
+        "tool_name": name(entry.tool_name),
         "status_code": entry.status_code,
-        "error_message": text(entry.error_message, MESSAGE_CHARACTERS),
+        "error_message": message and redactor.text(storable(message))[:MESSAGE_CHARACTERS],
         "duration_ms": duration,
         "duration_bucket": bucket_of(duration),
         "request_headers": headers_json(entry.request_headers, redactor),

@@ -22,7 +22,7 @@ class Session:
         self._outbox = Outbox()
         self._asked: set[bytes] = set()
 
-    def begin(self, lease: Lease) -> None:
+    def open(self, lease: Lease) -> None:
         self.lease = lease
         self.server.listeners.add(self.hear_about_server)
 
@@ -33,6 +33,14 @@ class Session:
     async def request(self, call: Call) -> Message:
         """The server's answer. A `notifications/cancelled` of the client ends it too."""
         return await self._calls.ask(self.lease.upstream, call)
+
+    def begin(self, call: Call) -> bool:
+        """Whether it could be sent at once; `request` waits for its answer, or `conclude` takes it."""
+        return self._calls.begin(self.lease.upstream, call)
+
+    def conclude(self, call: Call) -> Message:
+        """The answer, which has come. Raises the GatewayError that came in its place."""
+        return self._calls.conclude(self.lease.upstream, call)
 
     async def notify(self, message: Message) -> None:
         self.lease.upstream.dialogue.touch()

@@ -3,7 +3,7 @@
 import asyncio
 import time
 from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
-from typing import Protocol
+from typing import Protocol, cast
 
 import attrs
 from msgspec import Raw
@@ -36,6 +36,8 @@ class Call:
     is_endless: bool = False
     is_cut: bool = False
     is_use: bool = True
+    is_begun: bool = False
+    """It was sent before anybody waits for its answer."""
     number: int = 0
     token: Raw | None = None
     ends_at: float = 0.0
@@ -122,10 +124,24 @@ class Dialogue:
 
     async def ask(self, call: Call, write: Write) -> Message:
         """The answer, with the client's id. A silent server, or one whose caller left, hears a cancel."""
-        gate = self.gate
-        if gate is not None and not call.is_own and gate.concerns(call.message["method"]):
-            return await gate.pass_on(call, lambda call: self._ask(call, write))
+        if call.is_begun:
+            return await self._answer(call, b"", write)
+        if self._is_gated(call):
+            return await cast(Gate, self.gate).pass_on(call, lambda call: self._ask(call, write))
         return await self._ask(call, write)
+
+    def begin(self, call: Call) -> bytes | None:
+        """What is to be sent at once, to `ask` or `conclude` afterwards; None: it can only be asked."""
+        if self._end is not None or self._is_gated(call):
+            return None
+        call.is_begun = True
+        return self._begin(call)
+
+    def conclude(self, call: Call) -> Message:
+        """The answer, which has come, with the client's id. Raises the GatewayError that came instead."""
+        assert call.answer is not None  # noqa: S101
+        self._forget(call)
+        return _with_id_of(call, call.answer.result())
 
     def renewed(self) -> None:
         """It goes on with a server that was started again."""
@@ -143,15 +159,16 @@ class Dialogue:
         if self._end is not None:
             raise self._end
         if call.settled is not None:
-            return {**call.settled, "id": call.message.get("id", jsonrpc.NULL)}
-        loop = asyncio.get_running_loop()
-        call.answer = loop.create_future()
-        call.ends_at = loop.time() + self.limits.max_request_timeout
-        text = self._begin(call)
+            return _with_id_of(call, call.settled)
+        return await self._answer(call, self._begin(call), write)
+
+    async def _answer(self, call: Call, text: bytes, write: Write) -> Message:
+        assert call.answer is not None  # noqa: S101
         try:
             seconds = None if call.is_endless else self.limits.request_timeout
             async with asyncio.timeout(seconds) as call.patience:
-                await write(text)
+                if text:
+                    await write(text)
                 answer = await call.answer
         except TimeoutError as error:
             self._cancel(call, "timed out")
@@ -160,12 +177,8 @@ class Dialogue:
             self._cancel(call, "the client left")
             raise
         finally:
-            if self._calls.pop(call.number, None) is not None:
-                self._endless -= call.is_endless
-            if call.is_use:
-                self.touch()
-        answer["id"] = call.message.get("id", jsonrpc.NULL)
-        return answer
+            self._forget(call)
+        return _with_id_of(call, answer)
 
     def receive(self, text: bytes, causes: Sequence[Call] | None = None) -> None:
         """Deliver one message of the server; without `causes` any call may have caused it.
@@ -202,7 +215,13 @@ class Dialogue:
     def _newest_first(self) -> list[Call]:
         return [call for call in reversed(self._calls.values()) if not call.is_endless]
 
+    def _is_gated(self, call: Call) -> bool:
+        return self.gate is not None and not call.is_own and self.gate.concerns(call.message["method"])
+
     def _begin(self, call: Call) -> bytes:
+        loop = asyncio.get_running_loop()
+        call.answer = loop.create_future()
+        call.ends_at = loop.time() + self.limits.max_request_timeout
         self._last_number += 1
         call.number = number = self._last_number
         self._calls[number] = call
@@ -214,6 +233,12 @@ class Dialogue:
             if call.token is not None:
                 message["params"] = mcp.with_progress_token(params, number)
         return jsonrpc.line(message)
+
+    def _forget(self, call: Call) -> None:
+        if self._calls.pop(call.number, None) is not None:
+            self._endless -= call.is_endless
+        if call.is_use:
+            self.touch()
 
     def _report(self, message: Message) -> None:
         """Give progress to its call, which may now take longer; late progress is dropped."""
@@ -241,6 +266,10 @@ class Dialogue:
 _PROGRESS = jsonrpc.raw(mcp.PROGRESS)
 _INITIALIZE = jsonrpc.raw(mcp.INITIALIZE)
 _TOOLS_CHANGED = jsonrpc.raw(mcp.TOOLS_CHANGED)
+
+
+def _with_id_of(call: Call, answer: Message) -> Message:
+    return {**answer, "id": call.message.get("id", jsonrpc.NULL)}
 
 
 def _number(text: Raw) -> int:

@@ -74,6 +74,9 @@ class Modern:
         self.dialogue.on_message = self._hear
         await self._subscription.begin(mcp.member(discovered, "capabilities") or {})
 
+    def begin_call(self, call: Call) -> bool:
+        return False
+
     async def call(self, call: Call) -> Message:
         if is_modern(call.message):
             return await self.wire.call(call)

@@ -85,6 +85,9 @@ class Remote:
         """The transport that the server speaks, as far as is known."""
         return self._transport.name
 
+    def begin_call(self, call: Call) -> bool:
+        return False
+
     async def call(self, call: Call) -> Message:
         is_opening = mcp.method(call.message) == mcp.INITIALIZE
         if is_opening:

@@ -105,6 +105,12 @@ class Child(asyncio.SubprocessProtocol):
     async def call(self, call: Call) -> Message:
         return await self.dialogue.ask(call, self._write)
 
+    def begin_call(self, call: Call) -> bool:
+        text = self.dialogue.begin(call) if self._writable.is_set() else None
+        if text is not None:
+            self._put(text)
+        return text is not None
+
     async def send(self, message: Message) -> None:
         """A notification, or an answer to something the server asked."""
         try:

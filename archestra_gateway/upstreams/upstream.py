@@ -24,6 +24,9 @@ class Upstream(Protocol):
     @property
     def has_ended(self) -> bool: ...
 
+    def begin_call(self, call: Call) -> bool:
+        """Send it at once, where nothing has to be waited for; its answer comes through `call.answer`."""
+
     async def call(self, call: Call) -> Message:
         """The answer with the client's own id. Raises GatewayError when there will be none."""
 

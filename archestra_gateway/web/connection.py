@@ -15,11 +15,14 @@ from aiohttp.web_protocol import RequestHandler
 from archestra_gateway import config, keys
 from archestra_gateway.errors import GatewayError, InternalError, InvalidRequest
 from archestra_gateway.web import cors, envelope, peer
+from archestra_gateway.web.shortcut import Begun, Shortcut
 
 log = logging.getLogger(__name__)
 
 KEEP_ALIVE = 75.0
 """Seconds that an idle connection stays open; longer than the pools of browsers and SDKs keep theirs."""
+SOON = 0.5
+"""Seconds that a request has for the shortcut, give or take the time between two sweeps."""
 LINGER = 2.0
 """Seconds that the rest of a refused body is thrown away, so that the refusal is not lost with a reset."""
 SPARE_FILES = 24
@@ -34,7 +37,7 @@ class Connection(RequestHandler):
     While `on_leave` is set, a client that leaves cancels nothing: it is called instead.
     """
 
-    __slots__ = ("_another_user", "_head_since", "_heard", "local_port", "on_leave")
+    __slots__ = ("_another_user", "_head_since", "_heard", "local_port", "on_leave", "shortcut")
 
     def __init__(self, manager: "Server", **options: Any) -> None:
         super().__init__(manager, **options)
@@ -43,6 +46,7 @@ class Connection(RequestHandler):
         self._head_since: float | None = self._heard
         self.local_port = 0
         self.on_leave: Callable[[], None] | None = None
+        self.shortcut = Shortcut()
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         super().connection_made(transport)
@@ -55,6 +59,7 @@ class Connection(RequestHandler):
             cast(asyncio.Transport, transport).abort()
 
     def connection_lost(self, exc: BaseException | None) -> None:
+        self._see_through(self.shortcut.lost())
         if self.on_leave is not None and self._task_handler is not None:
             self.on_leave()
             cast(Server, self._manager).see_through(self._task_handler)
@@ -62,8 +67,43 @@ class Connection(RequestHandler):
         super().connection_lost(exc)
 
     def data_received(self, data: bytes) -> None:
-        super().data_received(data)
         self._heard = self._loop.time()
+        if data:
+            data = self.shortcut.take(data, self._is_idle())
+            if not data:
+                return
+        self._receive(data)
+
+    def hand_over(self) -> None:
+        """What was begun on the shortcut, or waits there, is aiohttp's now."""
+        if data := self.shortcut.give_up():
+            self._receive(data)
+
+    def write(self, data: bytes) -> None:
+        """To a client that may be gone."""
+        if self.transport is not None and not self.transport.is_closing():
+            self.transport.write(data)
+
+    def close(self) -> None:
+        self.hand_over()
+        super().close()
+
+    async def shutdown(self, timeout: float | None = 15.0) -> None:
+        self.hand_over()
+        await super().shutdown(timeout)
+
+    def _see_through(self, begun: Begun | None) -> None:
+        """What no handler answers."""
+        if begun is not None:
+            cast(Server, self._manager).see_through(self._loop.create_task(begun.see_through()))
+
+    def _is_idle(self) -> bool:
+        waiter, transport = self._waiter, self.transport
+        is_free = waiter is not None and not waiter.done() and not self._close and not self._force_close
+        return is_free and transport is not None and transport.get_write_buffer_size() == 0
+
+    def _receive(self, data: bytes) -> None:
+        super().data_received(data)
         if not self._awaits_head():
             self._head_since = None
         elif data and self._head_since is None:
@@ -80,9 +120,12 @@ class Connection(RequestHandler):
         return cast(Server, self._manager).listening()
 
     def cut_when_slow(self, now: float, limits: config.ServerConfig) -> None:
-        """End a head that takes too long, and fail a body of which nothing more comes."""
+        """End a head that takes too long, fail a body of which nothing more comes, leave a long shortcut."""
         if self.transport is None:
             return
+        self._next_keepalive_close_time = max(self._next_keepalive_close_time, self._heard + KEEP_ALIVE)
+        if now - self._heard > SOON:
+            self.hand_over()
         if self._head_since is not None and now - self._head_since > limits.header_timeout:
             if self._awaits_head():
                 self.transport.abort()
@@ -128,6 +171,8 @@ class Connection(RequestHandler):
         self, request: web.BaseRequest, resp: web.StreamResponse, start_time: float | None
     ) -> tuple[web.StreamResponse, bool]:
         """An unknown `Expect` on an unknown path is refused before any middleware."""
+        self.shortcut.learn(request)
+        self._see_through(self.shortcut.found())
         if isinstance(resp, web.HTTPException) and resp.status >= 400:
             resp = envelope.refusal(envelope.translated(resp, request), status=resp.status)
         return await super().finish_response(request, resp, start_time)

@@ -2,6 +2,7 @@
 
 import asyncio
 from collections import deque
+from collections.abc import Mapping
 
 from aiohttp import hdrs, web
 
@@ -17,11 +18,15 @@ MOST_WAITING = 10_000
 """Messages that wait for a client that reads slowly."""
 
 
+def can_stream(headers: Mapping[str, str]) -> bool:
+    return "text/event-stream" in headers.get(hdrs.ACCEPT, "")
+
+
 class McpAnswer:
     """`push` is called by whoever speaks before the answer; the stream opens with the first such message."""
 
     def __init__(self, request: web.Request) -> None:
-        self.can_stream = "text/event-stream" in request.headers.get(hdrs.ACCEPT, "")
+        self.can_stream = can_stream(request.headers)
         self._request = request
         self._waiting: deque[Message] = deque()
         self._arrived = asyncio.Event()

@@ -1,6 +1,5 @@
 """From one posted MCP message to its answer, with the request log told whatever happens."""
 
-import time
 from collections.abc import Awaitable
 from typing import cast
 
@@ -12,7 +11,7 @@ from archestra_gateway.protocol import jsonrpc
 from archestra_gateway.protocol.modern import Headers
 from archestra_gateway.protocol.parameter_headers import PREFIX
 from archestra_gateway.services.mcp_proxy import Reply
-from archestra_gateway.services.mcp_request_log import Entry
+from archestra_gateway.services.mcp_request_log import Entry, RequestLog
 from archestra_gateway.web import envelope
 from archestra_gateway.web.connection import Connection
 from archestra_gateway.web.mcp_answer import SESSION_ID, McpAnswer
@@ -40,20 +39,23 @@ async def logged_exchange(
 async def _exchange(
     request: web.Request, entry: Entry, text: bytes, answer: McpAnswer, receiving: Awaitable[Reply]
 ) -> web.StreamResponse:
-    began = time.perf_counter()
-    request_log = request.app[keys.REQUEST_LOG]
-    kept = request_log.body_limit + 1
-    entry.request_body = text[:kept]
-    entry.status_code = CLIENT_LEFT
+    reply = None
     try:
         reply = await receiving
-        entry.status_code = status(reply)
-        encoded = b"" if reply.message is None else jsonrpc.encode(reply.message)
-        entry.response_body = encoded[:kept]
     finally:
-        entry.duration_ms = (time.perf_counter() - began) * 1000
-        request_log.record(entry)
-    return await answer.finish(reply.message, encoded, entry.status_code, reply.session_id)
+        encoded = record(request.app[keys.REQUEST_LOG], entry, text, reply)
+    return await answer.finish(reply.message, encoded, status(reply), reply.session_id)
+
+
+def record(request_log: RequestLog, entry: Entry, text: bytes, reply: Reply | None) -> bytes:
+    """The reply as text; without one, its client did not wait for it."""
+    kept = request_log.body_limit + 1
+    encoded = b"" if reply is None or reply.message is None else jsonrpc.encode(reply.message)
+    entry.request_body, entry.response_body = text[:kept], encoded[:kept]
+    entry.status_code = CLIENT_LEFT if reply is None else status(reply)
+    entry.end()
+    request_log.record(entry)
+    return encoded
 
 
 def status(reply: Reply) -> int:

@@ -1,7 +1,6 @@
 """The log row of a relayed call, written when its stream ends, however it ends."""
 
 import asyncio
-import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 
@@ -19,7 +18,6 @@ def recorded(request: web.Request, provider: str, target: str) -> Iterator[Seen]
     entry = logged.begin(request, "llm", provider)
     entry.method = f"{request.method} {target.partition('?')[0]}"
     seen = Seen(request_log.body_limit)
-    started = time.perf_counter()
     try:
         yield seen
     except GatewayError as error:
@@ -30,7 +28,7 @@ def recorded(request: web.Request, provider: str, target: str) -> Iterator[Seen]
         entry.error_message = "The client left before the end of the answer"
         raise
     finally:
-        entry.duration_ms = (time.perf_counter() - started) * 1000
+        entry.end()
         entry.status_code = seen.status or entry.status_code
         entry.request_body = bytes(seen.request_body.data)
         entry.response_headers = dict(seen.headers)

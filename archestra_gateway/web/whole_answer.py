@@ -28,28 +28,25 @@ class WholeAnswer(web.StreamResponse):
     async def prepare(self, request: web.BaseRequest) -> AbstractStreamWriter:
         """Writes all of it."""
         self._keep_alive = request.keep_alive and request.version == HttpVersion11
-        writer, head = request.writer, self._head(request[keys.REQUEST_ID]).encode()
-        if len(self.body) <= COPIED:
-            await writer.write(head + self.body)
-        else:
-            await writer.write(head)
-            await writer.write(self.body)
+        headers = dict(self.headers) if self.keep_alive else {**self.headers, "Connection": "close"}
+        writer, head = request.writer, head_of(self.body, self.status, request[keys.REQUEST_ID], headers)
+        for piece in pieces(head, self.body):
+            await writer.write(piece)
         return writer
 
     async def write_eof(self, data: bytes = b"") -> None:
         """Nothing is left to be written."""
         self._eof_sent = True
 
-    def _head(self, request_id: str) -> str:
-        headers = {
-            **self.headers,
-            cors.REQUEST_ID: request_id,
-            "Date": rfc822_formatted_time(),
-            "Content-Length": len(self.body),
-        }
-        if self.body:
-            headers["Content-Type"] = "application/json"
-        if not self.keep_alive:
-            headers["Connection"] = "close"
-        lines = "".join([f"{name}: {value}\r\n" for name, value in headers.items()])
-        return f"{_BEGINNINGS[self.status]}{lines}\r\n"
+
+def pieces(head: bytes, body: bytes) -> tuple[bytes, ...]:
+    return (head + body,) if len(body) <= COPIED else (head, body)
+
+
+def head_of(body: bytes, status: int, request_id: str, headers: Mapping[str, str]) -> bytes:
+    kind = "Content-Type: application/json\r\n" if body else ""
+    given = "".join([f"{name}: {value}\r\n" for name, value in headers.items()])
+    return (
+        f"{_BEGINNINGS[status]}{given}{cors.REQUEST_ID}: {request_id}\r\nDate: {rfc822_formatted_time()}\r\n"
+        f"Content-Length: {len(body)}\r\n{kind}\r\n"
+    ).encode()
