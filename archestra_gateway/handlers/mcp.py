@@ -25,7 +25,8 @@ async def post(request: web.Request) -> web.StreamResponse:
 
 async def get(request: web.Request) -> web.StreamResponse:
     """What the servers of a session say unasked."""
-    session = await request.app[keys.MCP_GATEWAY].session(_session_id(request))
+    entry = logged.begin(request, "mcp", "")
+    session = await request.app[keys.MCP_GATEWAY].session(_session_id(request), entry)
     keep_alive = request.app[keys.CONFIG].mcp.keep_alive
     async with EventStream(request, keep_alive=keep_alive, headers={SESSION_ID: session.id}) as stream:
         async for message in session.outbox.messages():

@@ -74,9 +74,12 @@ class McpGateway:
             arrival.entry.error_message = error_text(reply.message)
         return reply
 
-    async def session(self, identifier: str) -> GatewaySession:
-        """Raises NotFound, which tells a client to initialize again."""
-        return await self._sessions.find(identifier)
+    async def session(self, identifier: str, entry: Entry) -> GatewaySession:
+        """Of the client in `entry`. Raises NotFound, which tells it to initialize again."""
+        session = await self._sessions.find(identifier)
+        session.visibility = self._meet(entry, session.client_info)
+        self._methods.resume(session)
+        return session
 
     async def end_session(self, identifier: str) -> None:
         """Raises NotFound."""
@@ -137,8 +140,7 @@ class McpGateway:
     async def _in_session(
         self, arrival: Arrival, identifier: str, message: Message, kind: jsonrpc.Kind
     ) -> Reply:
-        session = await self._sessions.find(identifier)
-        session.visibility = self._meet(arrival, session.client_info)
+        session = await self.session(identifier, arrival.entry)
         if kind == "answer":
             await session.answer(message)
         elif mcp.method(message).startswith("notifications/"):
@@ -146,6 +148,7 @@ class McpGateway:
         else:
             answering = self._methods.answer(self._caller(arrival, session), message)
             answer = await session.waiting.answer(message, answering)
+            await self._sessions.keep(session)
             session.touch()
             return Reply(answer, session.id)
         return Reply(session_id=session.id)
@@ -155,7 +158,7 @@ class McpGateway:
         version = wanted if wanted in mcp.SESSION_VERSIONS else mcp.SESSION_VERSIONS[0]
         opening = mcp.with_member(message.get("params"), "protocolVersion", jsonrpc.raw(version))
         session = await self._sessions.begin(opening, version)
-        session.visibility = self._meet(arrival, session.client_info)
+        session.visibility = self._meet(arrival.entry, session.client_info)
         arrival.entry.mcp_session_id = session.id
         said = {
             "protocolVersion": version,
@@ -172,7 +175,7 @@ class McpGateway:
             modern.check_version(arrival.headers.version[0] if arrival.headers.version else None)
             return Reply()
         envelope = modern.check(arrival.headers, message)
-        self._meet(arrival, client_info(envelope.client_info))
+        self._meet(arrival.entry, client_info(envelope.client_info))
         method = mcp.method(message)
         if method in modern.REMOVED:
             answer = no_such_method(message)
@@ -204,9 +207,9 @@ class McpGateway:
             self._listens.discard(listen)
         return listen.result()
 
-    def _meet(self, arrival: Arrival, info: dict[str, str]) -> Visibility:
-        introduce(arrival.entry, info, self._clients)
-        return self._clients.visibility(arrival.entry.client)
+    def _meet(self, entry: Entry, info: dict[str, str]) -> Visibility:
+        introduce(entry, info, self._clients)
+        return self._clients.visibility(entry.client)
 
     def _caller(
         self, arrival: Arrival, session: GatewaySession | None = None, envelope: Envelope | None = None

@@ -23,7 +23,9 @@ from archestra_gateway.services.mcp_gateway_caller import (
     unwrapped,
     with_parameter,
 )
+from archestra_gateway.services.mcp_gateway_session import GatewaySession
 from archestra_gateway.services.mcp_gateway_views import Views
+from archestra_gateway.services.mcp_gateway_wishes import MOST_WATCHED
 from archestra_gateway.services.mcp_modern_request import Request, named
 from archestra_gateway.services.mcp_own import Own, Tool, Visit
 from archestra_gateway.services.mcp_own_uris import NAME, SERVER, is_own
@@ -143,25 +145,21 @@ class Methods:
     async def subscribe(self, caller: Caller, message: Message) -> Message:
         if caller.session is None:
             raise InvalidParams("A subscription belongs to a session: `initialize` first")
-        uri = text(message, "uri")
-        if is_own(uri):
-            if not self.may_watch(caller, uri):
-                return no_such_resource(message, uri)
-            caller.session.own_subscriptions[uri] = self.visit(caller).client
-            return result(message, {})
-        answer = await self._ask_owner(caller, message, uri)
-        if "result" in answer:
-            caller.session.subscriptions.add(uri)
-        return answer
+        uri, wishes = text(message, "uri"), caller.session.wishes
+        if wishes.is_full:
+            raise InvalidParams(f"A session subscribes to {MOST_WATCHED} resources at most")
+        if not is_own(uri):
+            return await self._ask_owner(caller, message, uri)
+        if not self.may_watch(caller, uri):
+            return no_such_resource(message, uri)
+        wishes.watch_own(uri, self.visit(caller).client)
+        return result(message, {})
 
     async def unsubscribe(self, caller: Caller, message: Message) -> Message:
         uri = text(message, "uri")
         if caller.session is not None:
-            caller.session.own_subscriptions.pop(uri, None)
-        if caller.session is None or uri not in caller.session.subscriptions:
-            return result(message, {})
-        caller.session.subscriptions.discard(uri)
-        return await self._ask_owner(caller, message, uri)
+            await caller.session.unsubscribe(uri)
+        return result(message, {})
 
     async def complete(self, caller: Caller, message: Message) -> Message:
         reference = mcp.member(message.get("params"), "ref")
@@ -179,8 +177,11 @@ class Methods:
         return result(message, {"completion": {"values": self._complete_own(caller, message, reference)}})
 
     async def set_level(self, caller: Caller, message: Message) -> Message:
+        level = text(message, "level")
+        if level not in mcp.LOG_LEVELS:
+            raise InvalidParams(f"There is no log level {level}: it is one of {', '.join(mcp.LOG_LEVELS)}")
         if caller.session is not None:
-            await caller.session.set_level(jsonrpc.raw(text(message, "level")))
+            await caller.session.set_level(level)
         return result(message, {})
 
     async def ping(self, caller: Caller, message: Message) -> Message:
@@ -193,6 +194,10 @@ class Methods:
             "instructions": self.instructions(caller.visibility),
         }
         return result(message, said)
+
+    def resume(self, session: GatewaySession) -> None:
+        """What a session asked for before it slept."""
+        session.resume(self._own.servers.find)
 
     def may_watch(self, caller: Caller, uri: str) -> bool:
         """Whether it is a resource of the gateway's own that the client may read."""

@@ -3,27 +3,27 @@
 import asyncio
 import contextlib
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from functools import partial
 
 import attrs
 from msgspec import Raw
 
-from archestra_gateway.errors import GatewayError, UpstreamError, UpstreamUnavailable
+from archestra_gateway.errors import GatewayError, NotFound, UpstreamError, UpstreamUnavailable
 from archestra_gateway.protocol import jsonrpc, mcp
 from archestra_gateway.protocol.jsonrpc import Message
+from archestra_gateway.services.mcp_gateway_wishes import Wishes
 from archestra_gateway.services.mcp_outbox import BACKLOG, Calls, Outbox
 from archestra_gateway.services.mcp_view import Visibility
 from archestra_gateway.services.mcp_waiting import Waiting
 from archestra_gateway.upstreams.dialogue import Call
-from archestra_gateway.upstreams.memory import Memory
 from archestra_gateway.upstreams.pool import Lease
 from archestra_gateway.upstreams.server import Server
 from archestra_gateway.upstreams.tools import error_text
 
 SET_LEVEL = "logging/setLevel"
 UPDATED = "notifications/resources/updated"
-SUBSCRIPTION = frozenset({"resources/subscribe", "resources/unsubscribe"})
+SUBSCRIBE, UNSUBSCRIBE = "resources/subscribe", "resources/unsubscribe"
 
 
 @attrs.define(eq=False)
@@ -38,27 +38,34 @@ class Leg:
 class GatewaySession:
     """`opening` is what the client's `initialize` said: servers behind the gateway are told the same.
 
-    `own_subscriptions` are to the gateway's own resources, each with the name under which it is read.
+    `wishes` are those that it slept with, if it did: what has changed since then nobody knows.
     """
 
-    def __init__(self, identifier: str, opening: Raw, version: str, client_info: dict[str, str]) -> None:
+    def __init__(
+        self,
+        identifier: str,
+        opening: Raw,
+        version: str,
+        client_info: dict[str, str],
+        wishes: Wishes | None = None,
+    ) -> None:
         self.id = identifier
         self.opening = opening
         self.version = version
         self.client_info = client_info
         self.visibility = Visibility()
         self.outbox = Outbox()
-        self.level: Raw | None = None
-        self.subscriptions: set[str] = set()
-        self.own_subscriptions: dict[str, str] = {}
+        self.wishes = wishes or Wishes()
         self.last_used = time.monotonic()
         self.waiting = Waiting()
         self._calls = Calls()
         self._legs: dict[str, Leg] = {}
-        self._memories: dict[Server, Memory] = {}
         self._returning: set[asyncio.Task[None]] = set()
+        self._left = set(self.wishes.watched.values())
         self._asked: dict[int, tuple[Leg, Raw]] = {}
         self._last_number = 0
+        for uri in self.wishes.own:
+            self.outbox.put(_updated(uri))
 
     @property
     def is_busy(self) -> bool:
@@ -74,8 +81,25 @@ class GatewaySession:
             lease = await self._lease(server)
             with self.waiting.over(call.message):
                 answer = await self._calls.ask(lease.upstream, call)
-        self._remember(server, call.message, answer)
+        if mcp.method(call.message) == SUBSCRIBE and "result" in answer:
+            self.wishes.watch(str(mcp.member(call.message.get("params"), "uri")), server.name)
+            self._note_watched(server.name)
         return answer
+
+    async def unsubscribe(self, uri: str) -> None:
+        """The server that was watched for it hears so, while it is spoken to."""
+        server = self.wishes.forget(uri)
+        leg = self._legs.get(server or "")
+        if leg is not None and leg.lease is not None:
+            self._note_watched(leg.server.name)
+            await self._tell(leg.lease, UNSUBSCRIBE, uri=uri)
+
+    def resume(self, find: Callable[[str], Server]) -> None:
+        """Be told again by servers that were watched before the session slept, as far as it may see them."""
+        for name in [name for name in self._left if self.visibility.shows_server(name)]:
+            self._left.discard(name)
+            with contextlib.suppress(NotFound):
+                self._come_back(find(name))
 
     async def notify(self, message: Message) -> None:
         """What the client says unasked is for every server that it talks to."""
@@ -92,11 +116,11 @@ class GatewaySession:
                 with contextlib.suppress(GatewayError):
                     await leg.lease.upstream.send(message)
 
-    async def set_level(self, level: Raw) -> None:
-        self.level = level
+    async def set_level(self, level: str) -> None:
+        self.wishes.set_level(level)
         for leg in list(self._legs.values()):
             if leg.lease is not None:
-                await self._set_level(leg.lease, level)
+                await self._tell(leg.lease, SET_LEVEL, level=level)
 
     async def answer(self, message: Message) -> None:
         """What the client says to a question of a server; an answer that nobody waits for is dropped."""
@@ -108,19 +132,19 @@ class GatewaySession:
     def hear_news(self, message: Message) -> None:
         """Of a server that this client may see."""
         is_update = mcp.method(message) == UPDATED
-        if is_update and mcp.member(message.get("params"), "uri") not in self.subscriptions:
+        if is_update and mcp.member(message.get("params"), "uri") not in self.wishes.watched:
             return
         self._tell_anybody(message)
 
     def hear_own_news(self, message: Message, uri: str, client: str | None) -> None:
         """Of one of the gateway's own resources, or of this `client`'s alone."""
-        reader = self.own_subscriptions.get(uri)
+        reader = self.wishes.own.get(uri)
         if reader is not None and client in (None, reader):
             self._tell_anybody(message)
 
     async def end(self) -> None:
         self.outbox.end()
-        self._memories.clear()
+        self.wishes = Wishes()
         for task in self._returning:
             task.cancel()
         legs, self._legs = list(self._legs.values()), {}
@@ -165,38 +189,34 @@ class GatewaySession:
         leg.lease = lease
         await lease.upstream.send(jsonrpc.notification(mcp.INITIALIZED))
         capabilities = mcp.member(answer["result"], "capabilities")
-        if self.level is not None and isinstance(capabilities, dict) and "logging" in capabilities:
-            await self._set_level(lease, self.level)
-        await self._say_again(leg.server, lease)
+        if self.wishes.level is not None and isinstance(capabilities, dict) and "logging" in capabilities:
+            await self._tell(lease, SET_LEVEL, level=self.wishes.level)
+        self._note_watched(leg.server.name)
+        for uri in self.wishes.at(leg.server.name):
+            await self._tell(lease, SUBSCRIBE, uri=uri)
         return lease
 
-    def _remember(self, server: Server, message: Message, answer: Message) -> None:
-        """Subscriptions, which outlive the death of a server; while there are any it is needed."""
-        if mcp.method(message) not in SUBSCRIPTION or "result" not in answer:
-            return
-        memory = self._memories.setdefault(server, Memory())
-        memory.note(message, answer)
-        if not memory.again():
-            del self._memories[server]
-        leg = self._legs.get(server.name)
+    def _note_watched(self, name: str) -> None:
+        """While anything is watched there, the conversation is needed."""
+        leg = self._legs.get(name)
         if leg is not None and leg.lease is not None:
-            leg.lease.watched = memory.again()
+            leg.lease.watched = self.wishes.at(name)
 
-    async def _say_again(self, server: Server, lease: Lease) -> None:
-        memory = self._memories.get(server)
-        if memory is not None:
-            lease.watched = memory.again()
-            for message in lease.watched:
-                with contextlib.suppress(GatewayError):
-                    await lease.upstream.call(Call(message, is_own=True))
+    async def _tell(self, lease: Lease, method: str, **params: str) -> None:
+        with contextlib.suppress(GatewayError):  # a server that does not know it goes on as it is
+            await lease.upstream.call(Call(jsonrpc.request(0, method, params), is_own=True))
 
-    async def _come_back(self, server: Server) -> None:
+    def _come_back(self, server: Server) -> None:
+        returning = asyncio.create_task(self._watch_again(server))
+        self._returning.add(returning)
+        returning.add_done_callback(self._returning.discard)
+
+    async def _watch_again(self, server: Server) -> None:
+        """Whatever it did not tell meanwhile may have changed."""
         with contextlib.suppress(GatewayError):  # the next call tells
             await self._lease(server)
-
-    async def _set_level(self, lease: Lease, level: Raw) -> None:
-        with contextlib.suppress(GatewayError):  # a server without levels is heard as it is
-            await lease.upstream.call(Call(jsonrpc.request(0, SET_LEVEL, {"level": level}), is_own=True))
+            for uri in self.wishes.at(server.name):
+                self._tell_anybody(_updated(uri))
 
     def _has_opened(self, leg: Leg, task: asyncio.Task[Lease]) -> None:
         leg.opening = None
@@ -207,10 +227,8 @@ class GatewaySession:
         """It is over, and begun anew by the next call, or at once where something is subscribed to."""
         if self._legs.get(leg.server.name) is leg:
             del self._legs[leg.server.name]
-            if leg.lease is not None and leg.server in self._memories:
-                returning = asyncio.create_task(self._come_back(leg.server))
-                self._returning.add(returning)
-                returning.add_done_callback(self._returning.discard)
+            if leg.lease is not None and self.wishes.at(leg.server.name):
+                self._come_back(leg.server)
         self._asked = {number: asked for number, asked in self._asked.items() if asked[0] is not leg}
 
     def _hear(self, leg: Leg, message: Message, causes: Sequence[Call]) -> None:
@@ -242,3 +260,7 @@ class GatewaySession:
         wanted = leg, mcp.request_id(params)
         number = next((number for number, asked in self._asked.items() if asked == wanted), 0)
         return {**message, "params": mcp.with_member(params, "requestId", jsonrpc.raw(number))}
+
+
+def _updated(uri: str) -> Message:
+    return jsonrpc.notification(UPDATED, {"uri": uri})

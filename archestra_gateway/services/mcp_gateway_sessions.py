@@ -13,6 +13,7 @@ from archestra_gateway import timestamp
 from archestra_gateway.errors import NotFound, UpstreamUnavailable
 from archestra_gateway.services.mcp_client_info import opening_info
 from archestra_gateway.services.mcp_gateway_session import GatewaySession
+from archestra_gateway.services.mcp_gateway_wishes import Wishes
 from archestra_gateway.store import mcp_session as store
 from archestra_gateway.store.database import Database
 
@@ -25,7 +26,7 @@ MOST_KEPT = 10_000
 class Sessions:
     """`most` may be awake at once; one that was not used for `idle_timeout` seconds sleeps.
 
-    Its conversations have ended, its subscriptions and its log level are forgotten; a message wakes it.
+    Its conversations have ended, and what its client asked it for is kept; a message wakes it.
     """
 
     _database: Database
@@ -41,7 +42,7 @@ class Sessions:
         session = GatewaySession(secrets.token_hex(16), opening, version, opening_info(opening))
         await self._make_room()
         self._awake[session.id] = session
-        row = store.Row(id=session.id, opening=bytes(opening).decode(), version=version)
+        row = store.Row(id=session.id, opening=bytes(opening).decode(), version=version, wishes={})
         async with self._database.transaction() as db:
             await store.put(db, row, timestamp.now())
         return session
@@ -57,6 +58,14 @@ class Sessions:
             session = self._awake.get(identifier) or await self._wake(row)
         session.touch()
         return session
+
+    async def keep(self, session: GatewaySession) -> None:
+        """What its client asked it for, for when it sleeps."""
+        if session.wishes.is_kept:
+            return
+        session.wishes.is_kept = True
+        async with self._database.transaction() as db:
+            await store.keep(db, session.id, session.wishes.to_keep())
 
     async def end(self, identifier: str) -> None:
         """By the client's order. Raises NotFound."""
@@ -85,7 +94,8 @@ class Sessions:
     async def _wake(self, row: store.Row) -> GatewaySession:
         await self._make_room()
         opening = Raw(row["opening"].encode())
-        session = GatewaySession(row["id"], opening, row["version"], opening_info(opening))
+        wishes = Wishes.restored(row["wishes"])
+        session = GatewaySession(row["id"], opening, row["version"], opening_info(opening), wishes)
         return self._awake.setdefault(row["id"], session)
 
     async def _make_room(self) -> None:

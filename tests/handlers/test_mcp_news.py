@@ -2,13 +2,18 @@
 
 import asyncio
 import json
+import os
 import sys
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
+from aiohttp import web
 from aiohttp.test_utils import TestClient
+
+from archestra_gateway.app import create_app
+from archestra_gateway.config import Config, McpConfig
 
 OLD = Path(__file__).parent.parent / "fakes" / "old_server.py"
 STREAM = "application/json, text/event-stream"
@@ -45,6 +50,11 @@ class Session:
 
     async def call(self, tool: str, **arguments: Any) -> Any:
         return await self.ask("tools/call", name=tool, arguments=arguments)
+
+    async def asked_for(self) -> tuple[str, list[str]]:
+        """What the server `old` was asked for."""
+        about = json.loads((await self.call("old__about"))["result"]["content"][0]["text"])
+        return about["level"], about["subscriptions"]
 
     async def updates(self) -> AsyncIterator[str]:
         """The URIs of what changes from now on."""
@@ -180,11 +190,79 @@ async def test_a_session_outlives_its_server_with_its_subscriptions_and_its_leve
 
     await session.call("old__crash")
     await said(client, old, "subscribed memory://1", times=2)
+    missed = await first(heard)
     await session.call("old__update_resource")
-    about = json.loads((await session.call("old__about"))["result"]["content"][0]["text"])
+
+    assert missed == await first(heard) == "memory://1"
+    assert await session.asked_for() == ("error", ["memory://1"])
+
+
+@pytest.mark.parametrize("mcp", [McpConfig(max_sessions=2, allow_root=True)])
+async def test_a_session_wakes_with_its_subscriptions_and_its_level(
+    begin: Any, client: TestClient, old: str
+) -> None:
+    session = await begin("me")
+    await session.ask("logging/setLevel", level="error")
+    await session.ask("tools/list")
+    for uri in ("memory://1", "memory://gone", "archestra://context"):
+        await session.ask("resources/subscribe", uri=uri)
+    await session.ask("resources/unsubscribe", uri="memory://gone")
+    await begin("another")
+    await begin("a third")
+
+    heard = await session.updates()
+    await said(client, old, "subscribed memory://1", times=2)
+    await until_all(heard, "archestra://context", "memory://1")
+    await session.call("old__update_resource")
 
     assert await first(heard) == "memory://1"
-    assert (about["level"], about["subscriptions"]) == ("error", ["memory://1"])
+    assert await session.asked_for() == ("error", ["memory://1"])
+
+
+async def test_a_restart_keeps_subscriptions_and_level(
+    begin: Any,
+    client: TestClient,
+    old: str,
+    config: Config,
+    serve: Callable[[web.Application], Awaitable[TestClient]],
+) -> None:
+    session = await begin("me")
+    await session.ask("tools/list")
+    await session.ask("logging/setLevel", level="error")
+    await session.ask("resources/subscribe", uri="memory://1")
+    await client.close()
+
+    session.client = await serve(create_app(config, os.environ))
+    first_answer = await session.asked_for()
+    heard = await session.updates()
+    await until_all(heard, "memory://1")
+    await session.call("old__update_resource")
+
+    assert first_answer == ("error", ["memory://1"])
+    assert await first(heard) == "memory://1"
+
+
+async def test_a_level_that_there_is_not_is_refused(begin: Any) -> None:
+    session = await begin("me")
+
+    refused = await session.ask("logging/setLevel", level="loud")
+
+    assert refused["error"]["code"] == -32602
+
+
+async def test_a_session_has_no_room_for_any_number_of_subscriptions(begin: Any, old: str) -> None:
+    session = await begin("me", "archestra://context")
+    await session.ask("tools/list")
+    uris = [f"memory://{number}" for number in range(999)]
+    subscribed = await asyncio.gather(*(session.ask("resources/subscribe", uri=uri) for uri in uris))
+
+    one_more = await session.ask("resources/subscribe", uri="memory://more")
+    await session.ask("resources/unsubscribe", uri="memory://5")
+    again = await session.ask("resources/subscribe", uri="memory://more")
+
+    assert {str(answer["result"]) for answer in subscribed} == {"{}"}
+    assert one_more["error"]["code"] == -32602
+    assert again["result"] == {}
 
 
 @pytest.mark.parametrize("path", ["/mcp", "/mcp_proxy/old"])
