@@ -17,7 +17,7 @@ from archestra_gateway.client_configs.plan import Record
 from archestra_gateway.errors import NotFound
 from archestra_gateway.log import Redactor
 from archestra_gateway.schemas.external_mcp_client import ClientConfig
-from archestra_gateway.services.mcp_view import Visibility
+from archestra_gateway.services.mcp_view import EVERYTHING, Visibility
 from archestra_gateway.services.vault import Unreadable, Vault
 from archestra_gateway.store import external_mcp_client as store
 from archestra_gateway.store.database import Database
@@ -109,7 +109,7 @@ class KnownClients:
     def visibility(self, name: str | None) -> Visibility:
         """What the client of that name may see; without one, everything."""
         if name is None:
-            return Visibility()
+            return EVERYTHING
         config = self._known[name].config
         return Visibility(
             name,

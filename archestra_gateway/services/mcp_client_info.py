@@ -28,4 +28,4 @@ def introduce(entry: Entry, info: Mapping[str, str], clients: KnownClients) -> N
     said = {name: value for name, value in entry.client_info.items() if value}
     if "client_name" not in said and (known := clients.introduced(info.get("client_name"))):
         entry.client = said["client_name"] = known
-    entry.client_info = {**info, **said}
+    entry.client_info = {**info, **said} if said else info

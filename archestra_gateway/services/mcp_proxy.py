@@ -3,6 +3,7 @@
 import logging
 import secrets
 from functools import partial
+from typing import NamedTuple
 
 import attrs
 from msgspec import Raw
@@ -25,16 +26,14 @@ from archestra_gateway.upstreams.tools import error_text
 log = logging.getLogger(__name__)
 
 
-@attrs.frozen
-class Begun:
+class Begun(NamedTuple):
     """A call that its server has already; `call.answer` tells of its end."""
 
     session: Session
     call: Call
 
 
-@attrs.frozen
-class Incoming:
+class Incoming(NamedTuple):
     """What a client posted; `listener` takes what comes before the answer, where the client can hear it."""
 
     server: str
@@ -46,8 +45,7 @@ class Incoming:
     begun: Begun | None = None
 
 
-@attrs.frozen
-class Reply:
+class Reply(NamedTuple):
     """No message: it was taken, and that is all. `error` is a failure that is not the server's own.
 
     `status` is the HTTP status, where the era has rules for it.
@@ -68,7 +66,7 @@ class McpProxy:
     _modern: ModernProxy
     _sessions: dict[str, Session] = attrs.field(factory=dict)
 
-    def begin(self, incoming: Incoming) -> Begun | None:
+    def begin(self, incoming: Incoming, listener: Listener | None) -> Begun | None:
         """What its server can have at once; None: it is for `receive`, and nothing has happened."""
         session = self._sessions.get(incoming.session_id or "")
         if session is None or session.server.name != incoming.server or b'"_meta"' in incoming.text:
@@ -81,7 +79,7 @@ class McpProxy:
             self._meet(incoming, session.client_info)
         except GatewayError:
             return None
-        call = Call(message, incoming.listener)
+        call = Call(message, listener)
         return Begun(session, call) if session.begin(call) else None
 
     def conclude(self, begun: Begun, entry: Entry) -> Reply:

@@ -28,6 +28,9 @@ class Visibility:
         return self.tools is None or any(fnmatchcase(name, pattern) for pattern in self.tools)
 
 
+EVERYTHING = Visibility()
+
+
 @attrs.frozen
 class Target:
     """Something of one server; `kind` is what the server calls the list that it is in."""

@@ -1,6 +1,8 @@
 """The request log's rows, and what they add up to hour by hour."""
 
 from collections.abc import Sequence
+from itertools import chain
+from operator import itemgetter
 from typing import Any, TypedDict, cast
 
 import aiosqlite
@@ -156,7 +158,8 @@ async def insert_many(db: aiosqlite.Connection, rows: Sequence[dict[str, Any]]) 
     for number, row in enumerate(rows, last["id"] + 1):
         row["id"] = row["log_id"] = number
     for table, columns in (("mcp_request_log", ROW), ("mcp_request_log_content", CONTENT)):
-        await db.execute(_insert(table, columns, len(rows)), [row[name] for row in rows for name in columns])
+        values = list(chain.from_iterable(map(itemgetter(*columns), rows)))
+        await db.execute(_insert(table, columns, len(rows)), values)
     await db.execute(ADD_TO_HOURS, {"last_id": last["id"]})
 
 

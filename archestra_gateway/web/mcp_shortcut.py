@@ -55,13 +55,9 @@ def _beginning(request: web.Request, server: str) -> Begin:
             headers[hdrs.CONTENT_LENGTH] = length
         entry = logged.entry_of(headers, clients, envelope.new_request_id(), "mcp", server)
         call = PlainCall(connection, proxy, log, entry, body)
-        listener = call.hear if is_listening else None
-        incoming = Incoming(server, headers[SESSION_ID], protocol_headers, body, listener, entry)
-        begun = proxy.begin(incoming)
-        if begun is None:
-            return None
-        call.expect(incoming, begun)
-        return call
+        incoming = Incoming(server, headers[SESSION_ID], protocol_headers, body, None, entry)
+        begun = proxy.begin(incoming, call.hear if is_listening else None)
+        return None if begun is None else call.expecting(incoming, begun)
 
     return begin
 
@@ -80,10 +76,11 @@ class PlainCall:
     begun: mcp_proxy.Begun = attrs.field(init=False)
     _is_ours: bool = True
 
-    def expect(self, incoming: Incoming, begun: mcp_proxy.Begun) -> None:
+    def expecting(self, incoming: Incoming, begun: mcp_proxy.Begun) -> "PlainCall":
         self.incoming, self.begun = incoming, begun
         assert begun.call.answer is not None  # noqa: S101
         begun.call.answer.add_done_callback(self._answered)
+        return self
 
     def hear(self, message: Message) -> bool:
         """It becomes the first event of a stream."""
@@ -96,13 +93,13 @@ class PlainCall:
         if incoming.listener is not None:
             for message in self.heard:
                 incoming.listener(message)
-        return attrs.evolve(incoming, begun=self.begun)
+        return incoming._replace(begun=self.begun)
 
     def leave(self) -> None:
         self._is_ours = False
 
     async def see_through(self) -> None:
-        alone = attrs.evolve(self.incoming, begun=self.begun, listener=None)
+        alone = self.incoming._replace(begun=self.begun)
         reply = await self._proxy.receive(alone)
         record(self._log, self.entry, self._body, reply)
 
@@ -114,6 +111,7 @@ class PlainCall:
         except GatewayError:
             self._connection.hand_over()
             return
+        self.begun.call.listener = None  # a circle, which would keep the answer until it is collected
         self._connection.shortcut.done()
         text = record(self._log, self.entry, self._body, reply)
         head = head_of(text, status(reply), self.entry.request_id, {SESSION_ID: self.begun.session.id})
