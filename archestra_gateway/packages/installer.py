@@ -86,8 +86,7 @@ class PackageInstaller:
         return [node, script]
 
     async def _resolve_npm(self, order: Order, report: Report) -> Lock:
-        program = await self._npm(report)
-        order = await asyncio.to_thread(_with_registry, order, program)
+        program, order = await self._npm(order, report)
         _write(order, npm.MANIFEST, npm.manifest(None))
         await self._run(order, npm.resolve(program, order.package), report)
         return npm.lock_of(_read(order, npm.LOCK), order.package)
@@ -108,8 +107,7 @@ class PackageInstaller:
         raise InstallFailed(f"{order.package.name} could not be resolved")
 
     async def _install_npm(self, order: Order, lock: Lock, report: Report) -> None:
-        program = await self._npm(report)
-        order = await asyncio.to_thread(_with_registry, order, program)
+        program, order = await self._npm(order, report)
         _write(order, npm.MANIFEST, npm.manifest(lock.text))
         _write(order, npm.LOCK, lock.text)
         await self._run(order, npm.install(program), report)
@@ -151,13 +149,14 @@ class PackageInstaller:
         assert found is not None  # noqa: S101
         return found
 
-    async def _npm(self, report: Report) -> tuple[str, ...]:
+    async def _npm(self, order: Order, report: Report) -> tuple[tuple[str, ...], Order]:
+        """With the registry that it asks by itself."""
         search = await self.workshop.search()
         if (found := self.tools.npm(search)) is None:
             await self._bring(NODE, report)
             found = self.tools.npm(search)
         assert found is not None  # noqa: S101
-        return found
+        return found, await asyncio.to_thread(with_registry, order, found, search, self.workshop.home)
 
     async def _bring(self, wheel: Wheel, report: Report) -> None:
         """Once, whoever asks first."""
@@ -181,13 +180,12 @@ def pythons(wanted: str | None, search: SearchPath, home: Path) -> list[str]:
     return found if wanted else list(dict.fromkeys((OWN, *found)))
 
 
-def _with_registry(order: Order, program: tuple[str, ...]) -> Order:
-    """Where this machine's settings name none, npm's own may be reached. Blocking."""
-    registry = None if order.settings.names_registry else npm_registry(program)
-    if registry is None:
+def with_registry(order: Order, npm: tuple[str, ...], search: SearchPath, home: Path) -> Order:
+    """Where this machine's settings name none, npm's own may be reached. Raises GatewayError. Blocking."""
+    if order.settings.names_registry:
         return order
-    settings = attrs.evolve(order.settings, hosts=order.settings.hosts | hosts([registry]))
-    return attrs.evolve(order, settings=settings)
+    allowed = order.settings.hosts | hosts([npm_registry(npm, search, home)])
+    return attrs.evolve(order, settings=attrs.evolve(order.settings, hosts=allowed))
 
 
 def _write(order: Order, name: str, text: str) -> None:

@@ -5,7 +5,7 @@ import contextlib
 import os
 import re
 import signal
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 
 import attrs
@@ -30,7 +30,10 @@ from archestra_gateway.upstreams.watchdog import Watchdog
 LIMITS = Limits(memory=4 * GIB, processes=512, open_files=4096, file_size=2 * GIB, disk=8 * GIB)
 LAST_BYTES = 5.0
 ERROR = re.compile(r"\berror\b|\bERR!|×", re.IGNORECASE)
-PREFIX = re.compile(r"npm (error|ERR!)( code)?|error:")
+PREFIX = re.compile(r"npm (error|ERR!)( code| errno)?|error:", re.IGNORECASE)
+UNTRUSTED = re.compile(
+    r"SELF_SIGNED_CERT|UNABLE_TO_(GET_ISSUER|VERIFY)|CERTIFICATE_VERIFY_FAILED|UnknownIssuer"
+)
 LONGEST_SUMMARY = 500
 WORK = "work"
 """The package manager's home, cache and temporary files, within the folder and gone at the end."""
@@ -206,19 +209,30 @@ async def _read(process: asyncio.subprocess.Process, report: Report) -> str | No
 def summary(words: list[str]) -> str:
     """The package manager's last lines as one, from the first that is about an error."""
     begin = next((index for index, line in enumerate(words) if ERROR.search(line)), len(words) - 1)
-    text = " ".join(PREFIX.sub("", line).strip() for line in words[begin:]).strip()
+    said = dict.fromkeys(PREFIX.sub("", line).strip() for line in words[begin:])
+    text = " ".join(said).strip()
     return text if len(text) <= LONGEST_SUMMARY else f"{text[:LONGEST_SUMMARY]}…"
 
 
 def failure(program: str, why: str, words: list[str], denials: DenialList) -> InstallFailed:
-    said = f". It last said: {summary(words)}" if words else ""
+    said = f"It last said: {summary(words)}" if words else ""
     refused = [denial.endpoint for denial in denials.shown()]
-    hint = (
-        f". It wanted to reach {', '.join(refused)}, which is not among the registry's hosts: "
-        "add what you trust to `install.hosts`"
-        if refused
-        else ""
-    )
+    sentences = filter(None, (f"{program}: {why}", said, *_hints(words, refused, denials.unreached)))
     return InstallFailed(
-        f"The packages could not be installed: {program}: {why}{said}{hint}", lines=words, refused=refused
+        f"The packages could not be installed: {'. '.join(sentences)}", lines=words, refused=refused
     )
+
+
+def _hints(words: list[str], refused: list[str], unreached: str) -> Iterator[str]:
+    if refused:
+        yield (
+            f"It wanted to reach {', '.join(refused)}, which is not among the registry's hosts: "
+            "add what you trust to `install.hosts`"
+        )
+    if unreached:
+        yield unreached
+    if any(map(UNTRUSTED.search, words)):
+        yield (
+            "The registry's certificate is not trusted: name the file of who issued it, in the gateway's "
+            "environment, by NODE_EXTRA_CA_CERTS (for npm) or SSL_CERT_FILE (for Python)"
+        )

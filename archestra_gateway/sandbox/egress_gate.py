@@ -38,9 +38,13 @@ class Noted:
 
 @attrs.define
 class DenialList:
-    """What one server was refused, oldest first; bounded, for a server may try for ever."""
+    """What one server was refused, oldest first; bounded, for a server may try for ever.
+
+    `unreached` is what it may reach, and did not the last time.
+    """
 
     server: str
+    unreached: str = ""
     _noted: dict[Endpoint, Noted] = attrs.field(factory=dict)
 
     def note(self, endpoint: Endpoint, reason: str, grant: str | None) -> None:
@@ -97,14 +101,24 @@ class Gate:
         """The checked address is the one that is dialled. Raises RefusedError, OSError, TimeoutError."""
         if not (self.permissions.whole_network or self._is_granted(endpoint)):
             raise self._refusal(endpoint, "It is not among the server's hosts", str(endpoint))
-        async with asyncio.timeout(CONNECT_TIMEOUT):
-            if self.forward is not None and self.forward.is_for(endpoint.host):
-                return await self.forward.connect(endpoint)
-            addresses = await resolved(endpoint)
-            allowed = [address for address in addresses if self._may_dial(address, endpoint)]
-            if not allowed:
-                raise self._not_public(endpoint, addresses)
-            return await _first(allowed, endpoint.port)
+        try:
+            async with asyncio.timeout(CONNECT_TIMEOUT):
+                connection = await self._dial(endpoint)
+        except OSError as error:
+            why = error.strerror or str(error) or "it does not answer"
+            self.denials.unreached = f"{endpoint} can not be reached: {why}"
+            raise
+        self.denials.unreached = ""
+        return connection
+
+    async def _dial(self, endpoint: Endpoint) -> Connection:
+        if self.forward is not None and self.forward.is_for(endpoint.host):
+            return await self.forward.connect(endpoint)
+        addresses = await resolved(endpoint)
+        allowed = [address for address in addresses if self._may_dial(address, endpoint)]
+        if not allowed:
+            raise self._not_public(endpoint, addresses)
+        return await _first(allowed, endpoint.port)
 
     def _is_granted(self, endpoint: Endpoint) -> bool:
         if endpoint.host in LOOPBACK_NAMES:

@@ -1,7 +1,5 @@
 """The catalog: the built-in list, and the public registry behind it, as one."""
 
-import asyncio
-from collections.abc import Iterable
 from typing import Any
 
 import attrs
@@ -50,7 +48,7 @@ class Catalog:
                 total += await store.count(db, wanted)
         shown = rows[:room]
         return CatalogPage(
-            data=[*map(_shown_entry, here), *await asyncio.to_thread(_shown_rows, shown)],
+            data=[*(_shown_entry(each) for each in here), *(_shown_row(row) for row in shown)],
             total=total,
             page=None if query.cursor else query.page,
             page_size=query.page_size,
@@ -64,16 +62,14 @@ class Catalog:
         if entry is not None:
             return _detail(_shown_entry(entry), recipe_of_entry(entry, variant), variant)
         row = await self._row(server_id)
-        (shown,) = await asyncio.to_thread(_shown_rows, [row])
-        return _detail(shown, await asyncio.to_thread(recipe_of_document, row["document"], variant), variant)
+        return _detail(_shown_row(row), recipe_of_document(row["document"], variant), variant)
 
     async def recipe(self, server_id: str, variant: Variant | None) -> Recipe:
         """Raises NotFound, or ValidationFailed for a variant that it does not have."""
         entry = built_in.entries().get(server_id)
         if entry is not None:
             return recipe_of_entry(entry, variant)
-        document = (await self._row(server_id))["document"]
-        return await asyncio.to_thread(recipe_of_document, document, variant)
+        return recipe_of_document((await self._row(server_id))["document"], variant)
 
     async def refresh(self) -> RegistryState:
         await self.registry.refresh()
@@ -96,7 +92,7 @@ def recipe_of_entry(entry: Entry, variant: Variant | None) -> Recipe:
 
 
 def recipe_of_document(document: dict[str, Any], variant: Variant | None) -> Recipe:
-    """A `server.json`. Raises ValidationFailed for a variant that it does not have. Blocking: may ask npm."""
+    """A `server.json`. Raises ValidationFailed for a variant that it does not have."""
     found = server_json.variants(document)
     if variant is not None and variant not in found:
         raise _no_variant(variant, list(found))
@@ -177,11 +173,6 @@ def _shown_entry(entry: Entry) -> CatalogServer:
         is_deprecated=False,
         problem=None,
     )
-
-
-def _shown_rows(rows: Iterable[store.Row]) -> list[CatalogServer]:
-    """Blocking, as recipe_of_document is."""
-    return [_shown_row(row) for row in rows]
 
 
 def _shown_row(row: store.Row) -> CatalogServer:

@@ -1,7 +1,5 @@
 """Where servers to install are described, besides the catalog: each source as recipes."""
 
-import asyncio
-
 import attrs
 
 from archestra_gateway.catalog import command_line, pasted
@@ -35,7 +33,7 @@ class Sources:
         document = wanted.server_json or {}
         if "server" in document:  # as the registry's API wraps it
             document = document["server"] if isinstance(document["server"], dict) else {}
-        return [await asyncio.to_thread(recipe_of_document, document, wanted.variant)]
+        return [recipe_of_document(document, wanted.variant)]
 
     async def _of_client(self, client: ClientServers) -> list[Recipe]:
         found = await self._clients.found(client.client_name)

@@ -14,10 +14,10 @@ import attrs
 import pytest
 from aiohttp import web
 from aiohttp.test_utils import TestClient
+from pip._internal.models.index import PyPI
 
 from archestra_gateway.app import create_app
 from archestra_gateway.config import CatalogConfig, Config, ServerConfig
-from archestra_gateway.packages.public import npm_registry
 from archestra_gateway.schemas.permissions import Permissions
 
 Client = TestClient[web.Request, web.Application]
@@ -274,7 +274,6 @@ def published(name: str, **more: Any) -> dict[str, Any]:
     version = more.pop("version", "1.0.2")
     package = {
         "registryType": "npm",
-        "registryBaseUrl": npm_registry(("npm",)),
         "identifier": f"@example/{name}",
         "version": version,
         "transport": {"type": "stdio"},
@@ -346,7 +345,7 @@ async def test_a_server_json_is_installed_like_one_of_the_registry(client: Clien
         "packageArguments": [],
         "environmentVariables": [],
         "registryType": "pypi",
-        "registryBaseUrl": "",
+        "registryBaseUrl": PyPI.url,
     }
     document = published("weather", **package, identifier="weather-mcp")
 

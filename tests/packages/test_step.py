@@ -106,6 +106,7 @@ async def test_its_own_last_lines_are_the_error(workshop: Workshop, report: Repo
             ["npm warn x", "npm error code E404", "npm error 404 Not Found - GET https://r.example/x"],
             "E404 404 Not Found - GET https://r.example/x",
         ),
+        (["npm error code ECONNRESET", "npm error errno ECONNRESET"], "ECONNRESET"),
         (
             ["Using Python 3.11", "× No solution found:", "╰─▶ Because x was not found and you", "require x"],
             "× No solution found: ╰─▶ Because x was not found and you require x",
@@ -115,6 +116,28 @@ async def test_its_own_last_lines_are_the_error(workshop: Workshop, report: Repo
 )
 def test_the_last_lines_are_summed_up(words: list[str], said: str) -> None:
     assert summary(words) == said
+
+
+async def test_a_registry_that_is_not_reached_is_named(
+    workshop: Workshop, report: Report, folder: Path
+) -> None:
+    registry, port = await greeting()
+    registry.close()
+    await registry.wait_closed()
+    settings = Settings(hosts=frozenset({Endpoint("127.0.0.1", port)}))
+    code = f"import socket; socket.create_connection(('127.0.0.1', {port}), 9).recv(1); raise SystemExit(1)"
+
+    with pytest.raises(InstallFailed, match=rf"127\.0\.0\.1:{port} can not be reached: .+"):
+        await workshop.run(python(code, folder, settings=settings), report)
+
+
+async def test_what_to_do_about_a_certificate_is_told(
+    workshop: Workshop, report: Report, folder: Path
+) -> None:
+    code = "print('npm error code SELF_SIGNED_CERT_IN_CHAIN'); raise SystemExit(1)"
+
+    with pytest.raises(InstallFailed, match=r"certificate is not trusted: .+ NODE_EXTRA_CA_CERTS"):
+        await workshop.run(python(code, folder), report)
 
 
 async def test_one_that_never_ends_is_ended(workshop: Workshop, report: Report, folder: Path) -> None:

@@ -114,14 +114,20 @@ def test_an_address_of_this_machine_is_known() -> None:
     assert not is_own(ip_address("93.184.216.34"))
 
 
-async def test_a_name_without_an_address_is_an_error_and_no_denial() -> None:
+async def test_a_name_without_an_address_is_an_error_and_no_denial(service: int) -> None:
     denials = DenialList("one")
-    gate = Gate(Permissions(hosts=["no-such-name.invalid:443"]), denials, GATEWAY_PORT)
+    gate = Gate(
+        Permissions(hosts=["no-such-name.invalid:443", f"localhost:{service}"]), denials, GATEWAY_PORT
+    )
 
     with pytest.raises(OSError, match=r".+"):
         await gate.connect(Endpoint("no-such-name.invalid", 443))
 
     assert denials.shown() == []
+    assert denials.unreached.startswith("no-such-name.invalid:443 can not be reached: ")
+    _, writer = await gate.connect(Endpoint("localhost", service))
+    writer.close()
+    assert denials.unreached == ""
 
 
 async def test_denials_are_counted_and_bounded() -> None:
