@@ -210,7 +210,7 @@ def _end(answer: Mapping[str, Any], as_json: bool) -> None:
     if answer["state"] == "installed" and not as_json:
         for server in answer["servers"]:
             if server["server"]:
-                click.echo(f"{server['name']} is installed.")
+                click.echo(f"{server['name']} is added.")
     elif answer["state"] == "preview" and not as_json:
         click.echo("Nothing was installed.")
     missing = [name for each in answer["servers"] for name in each["missing"]]

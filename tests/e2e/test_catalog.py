@@ -49,7 +49,7 @@ def test_from_a_search_to_a_server_that_runs(start, run, tmp_path) -> None:
     assert "--input NAME=VALUE:\n  folders: The folders" in refused.stderr
     assert "--yes installs what is shown" in missing.stderr
     assert f"  changes   {tmp_path}\n" in missing.stdout
-    assert done.stdout.endswith("filesystem is installed.\n")
+    assert done.stdout.endswith("filesystem is added.\n")
     assert installed(daemon).keys() == {"filesystem"}
 
 
@@ -127,7 +127,7 @@ def test_what_is_missing_is_asked_for_at_the_terminal(start, environment) -> Non
         os.write(ours, f"{KEY}\n".encode())
         said += read_until(ours, b"Install? [y/N]: ")
         os.write(ours, b"y\n")
-        said += read_until(ours, b"is installed.")
+        said += read_until(ours, b"is added.")
         assert process.wait(20) == 0
     os.close(ours)
 
