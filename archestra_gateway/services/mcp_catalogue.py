@@ -16,8 +16,8 @@ from archestra_gateway.services.mcp_server import Known, McpServers
 from archestra_gateway.services.mcp_view import Visibility
 from archestra_gateway.store import mcp_catalogue as store
 from archestra_gateway.store.database import Database
-from archestra_gateway.upstreams.description import Description, describe, from_text, to_text
-from archestra_gateway.upstreams.pins import NO_ABILITIES
+from archestra_gateway.upstreams.description import Description, Item, describe, from_text, to_text
+from archestra_gateway.upstreams.pins import NO_ABILITIES, Abilities
 from archestra_gateway.upstreams.server import Server
 from archestra_gateway.upstreams.tool_gate import held_back
 
@@ -51,7 +51,16 @@ class Shelf:
     pinned: int = -1
     described_as: Description | None = None
 
-    def offers(self) -> Description | None:
+    def offers(self, client: Abilities = NO_ABILITIES) -> Description | None:
+        """To clients with these abilities, as far as it was seen what such ones are offered."""
+        offered = self._offers_everybody()
+        if offered is None or not client:
+            return offered
+        names = {item.name for item in offered.tools}
+        more = [each for each in self.server.pins.more_for(client) if each.name not in names]
+        return offered.with_tools(Item(each.name, each.text) for each in more) if more else offered
+
+    def _offers_everybody(self) -> Description | None:
         pins = self.server.pins
         described = self.description
         if self.pinned != pins.version or self.described_as is not described:
@@ -102,12 +111,12 @@ class Catalogue:
         servers.watch(catalogue._servers_changed)
         return catalogue
 
-    def now(self) -> dict[str, Description]:
+    def now(self, client: Abilities = NO_ABILITIES) -> dict[str, Description]:
         """What is known of the enabled servers, without waiting for anybody."""
         return {
             shelf.server.name: offered
             for shelf in map(self._shelf, self._enabled())
-            if (offered := shelf.offers()) is not None
+            if (offered := shelf.offers(client)) is not None
         }
 
     async def all(self) -> tuple[dict[str, Description], dict[str, str]]:

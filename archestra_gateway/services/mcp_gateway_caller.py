@@ -14,6 +14,7 @@ from archestra_gateway.services.mcp_own_tools import CALL_TOOL
 from archestra_gateway.services.mcp_request_log import Entry
 from archestra_gateway.services.mcp_view import Visibility
 from archestra_gateway.upstreams.dialogue import Listener
+from archestra_gateway.upstreams.pins import NO_ABILITIES, Abilities, abilities
 
 RESOURCE_NOT_FOUND = -32002
 
@@ -32,6 +33,13 @@ class Caller:
     session: GatewaySession | None = None
     envelope: Envelope | None = None
     parameters: Values | None = None
+
+    @property
+    def abilities(self) -> Abilities:
+        """What it can do for servers in the middle of a call."""
+        if self.session is not None:
+            return self.session.abilities
+        return NO_ABILITIES if self.envelope is None else abilities(self.envelope.capabilities)
 
 
 def no_such_method(message: Message) -> Message:

@@ -251,7 +251,7 @@ class Methods:
         """Among what is known; servers are asked only when it is not there."""
         if not isinstance(name, str):
             return None
-        target = of(self._views.of(caller.visibility)).get(name)
+        target = of(self._views.of(caller.visibility, caller.abilities)).get(name)
         if target is None:
             visit, _ = await self._visit_all(caller)
             target = of(visit.view).get(name)
@@ -265,7 +265,8 @@ class Methods:
 
     def visit(self, caller: Caller) -> Visit:
         client = caller.visibility.client or caller.entry.client_info.get("client_name") or "default"
-        return Visit(client, caller.visibility, self._views.of(caller.visibility), caller.may_administer)
+        view = self._views.of(caller.visibility, caller.abilities)
+        return Visit(client, caller.visibility, view, caller.may_administer)
 
     def _complete_own(self, caller: Caller, message: Message, reference: Mapping[str, Any]) -> list[str]:
         """Names of servers, which is all that our own prompts and templates ask for."""

@@ -17,6 +17,7 @@ from archestra_gateway.services.mcp_outbox import BACKLOG, Calls, Outbox
 from archestra_gateway.services.mcp_view import Visibility
 from archestra_gateway.services.mcp_waiting import Waiting
 from archestra_gateway.upstreams.dialogue import Call
+from archestra_gateway.upstreams.pins import abilities
 from archestra_gateway.upstreams.pool import Lease
 from archestra_gateway.upstreams.server import Server
 from archestra_gateway.upstreams.tools import error_text
@@ -53,6 +54,7 @@ class GatewaySession:
         self.opening = opening
         self.version = version
         self.client_info = client_info
+        self.abilities = abilities(mcp.member(opening, "capabilities"))
         self.visibility = Visibility()
         self.outbox = Outbox()
         self.wishes = wishes or Wishes()

@@ -119,7 +119,7 @@ def _rows(server: Server) -> list[store.Row]:
             accepted=_text(pins.accepted.get(name)),
             waiting=_text(pins.held.get(name)),
             is_gone=name in pins.gone,
-            abilities=sorted((pins.accepted.get(name) or pins.held[name]).abilities),
+            shown_to=sorted(map(sorted, (pins.accepted.get(name) or pins.held[name]).shown_to)),
         )
         for name in {**pins.accepted, **pins.held}
     ]
@@ -138,5 +138,7 @@ def _restore(pins: Pins, rows: list[store.Row]) -> None:
 def _pins(texts: Iterable[tuple[str | None, store.Row]]) -> dict[str, Pin]:
     definitions = ((Definition.read(Raw(text.encode())), row) for text, row in texts if text is not None)
     return {
-        each.name: Pin(each, frozenset(row["abilities"])) for each, row in definitions if each is not None
+        each.name: Pin(each, frozenset(map(frozenset, row["shown_to"])))
+        for each, row in definitions
+        if each is not None
     }

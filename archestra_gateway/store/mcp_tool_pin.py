@@ -9,7 +9,7 @@ import aiosqlite
 from archestra_gateway.store.database import fetch_all
 
 LIST = """
-SELECT server_name, tool_name, accepted, waiting, is_gone, abilities
+SELECT server_name, tool_name, accepted, waiting, is_gone, shown_to
 FROM mcp_tool_pin
 ORDER BY server_name, tool_name
 """
@@ -20,8 +20,8 @@ FROM mcp_tool_sight
 """
 
 INSERT = """
-INSERT INTO mcp_tool_pin (server_name, tool_name, accepted, waiting, is_gone, abilities)
-SELECT :server_name, :tool_name, :accepted, :waiting, :is_gone, :abilities
+INSERT INTO mcp_tool_pin (server_name, tool_name, accepted, waiting, is_gone, shown_to)
+SELECT :server_name, :tool_name, :accepted, :waiting, :is_gone, :shown_to
 WHERE EXISTS (SELECT 1 FROM mcp_server WHERE name = :server_name)
 """
 
@@ -50,7 +50,7 @@ class Row(TypedDict):
     accepted: str | None
     waiting: str | None
     is_gone: bool
-    abilities: list[str]
+    shown_to: list[list[str]]
 
 
 async def list_all(db: aiosqlite.Connection) -> list[Row]:
@@ -61,7 +61,7 @@ async def list_all(db: aiosqlite.Connection) -> list[Row]:
             accepted=row["accepted"],
             waiting=row["waiting"],
             is_gone=bool(row["is_gone"]),
-            abilities=json.loads(row["abilities"]),
+            shown_to=json.loads(row["shown_to"]),
         )
         for row in await fetch_all(db, LIST)
     ]
@@ -79,6 +79,6 @@ async def replace(
     """Everything about one server; nothing is left about one that was deleted."""
     await db.execute(DELETE, {"server_name": server_name})
     await db.execute(DELETE_SIGHTS, {"server_name": server_name})
-    await db.executemany(INSERT, [{**row, "abilities": json.dumps(row["abilities"])} for row in rows])
+    await db.executemany(INSERT, [{**row, "shown_to": json.dumps(row["shown_to"])} for row in rows])
     seen = [{"server_name": server_name, "abilities": json.dumps(abilities)} for abilities in sights]
     await db.executemany(INSERT_SIGHT, seen)

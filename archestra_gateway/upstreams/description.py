@@ -1,7 +1,7 @@
 """What a live MCP server offers: tools, resources, templates and prompts, each in the server's own words."""
 
 import asyncio
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any, Literal
 
 import attrs
@@ -53,6 +53,9 @@ class Description:
     @property
     def tools(self) -> tuple[Item, ...]:
         return self.items["tools"]
+
+    def with_tools(self, more: Iterable[Item]) -> "Description":
+        return attrs.evolve(self, items={**self.items, "tools": (*self.tools, *more)})
 
     def without(self, is_held: Callable[[Item], bool]) -> "Description":
         """The same, but for some of its tools."""

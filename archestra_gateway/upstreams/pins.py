@@ -43,11 +43,19 @@ def abilities(capabilities: Any) -> Abilities:
 
 @attrs.frozen
 class Pin:
-    """A definition, the abilities of the client to whom it was shown, and by which conversation."""
+    """A definition, the least able kinds of clients to whom it was shown, and by which conversation."""
 
     definition: Definition
-    abilities: Abilities = frozenset()
+    shown_to: frozenset[Abilities] = frozenset({NO_ABILITIES})
     conversation: int = 0
+
+    def is_for(self, client: Abilities) -> bool:
+        """Whether one who can do no more was shown it."""
+        return any(kind <= client for kind in self.shown_to)
+
+    def shown(self, client: Abilities) -> "Pin":
+        kinds = {kind for kind in self.shown_to if not client <= kind}
+        return attrs.evolve(self, shown_to=frozenset({*kinds, client}))
 
 
 async def _nowhere(is_news: bool) -> None:
@@ -85,6 +93,17 @@ class Pins:
         if is_changed:
             await self._changed(is_news=is_news)
         return kept
+
+    def more_for(self, client: Abilities) -> list[Definition]:
+        """Accepted tools that are shown to such a client, and not to one who can do nothing."""
+        return [
+            pin.definition
+            for name, pin in self.accepted.items()
+            if not pin.is_for(NO_ABILITIES)
+            and pin.is_for(client)
+            and name not in self.held
+            and name not in self.gone
+        ]
 
     def shows(self, item: Raw) -> bool:
         """Whether exactly this was accepted, and nothing else is said under its name."""
@@ -130,21 +149,33 @@ class Pins:
         if is_whole:
             self.count = len(kept)
         is_news = self._waiting() != waited or (bool(sights) and self.accepted is not accepted)
-        return kept, is_news or self.sights != sights, is_news
+        is_wider = self._widen([each for each, _ in listing], seen_by)
+        is_news |= is_wider and seen_by != NO_ABILITIES
+        return kept, is_news or is_wider or self.sights != sights, is_news
 
     def _settle(self, listed: set[str], seen_by: Abilities, conversation: int) -> None:
         """A whole listing has the last word about what such a client was shown until then."""
         self.held = {
             name: pin
             for name, pin in self.held.items()
-            if pin.conversation > conversation or not pin.abilities <= seen_by
+            if pin.conversation > conversation or not pin.is_for(seen_by)
         }
         self.gone = frozenset(
             name for name, pin in self.accepted.items() if self._misses(name, pin, listed, seen_by)
         )
 
     def _misses(self, name: str, pin: Pin, listed: set[str], seen_by: Abilities) -> bool:
-        return name not in listed if pin.abilities <= seen_by else name in self.gone
+        return name not in listed if pin.is_for(seen_by) else name in self.gone
+
+    def _widen(self, definitions: Iterable[Definition], seen_by: Abilities) -> bool:
+        """Note who is shown what was accepted; whether that is more than was known."""
+        wider = {
+            each.name: pin.shown(seen_by)
+            for each in definitions
+            if self._has(each) and not (pin := self.accepted[each.name]).is_for(seen_by)
+        }
+        self._take(wider)
+        return bool(wider)
 
     def _strange(
         self, definitions: Iterable[Definition], seen_by: Abilities, conversation: int
@@ -152,7 +183,7 @@ class Pins:
         found: dict[str, Pin] = {}
         for each in definitions:
             if not self._has(each):
-                found.setdefault(each.name, Pin(each, seen_by, conversation))
+                found.setdefault(each.name, Pin(each, frozenset({seen_by}), conversation))
         return found
 
     def _changes(self, strange: Iterable[str]) -> bool:

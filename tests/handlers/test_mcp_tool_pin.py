@@ -249,12 +249,39 @@ async def test_a_client_who_can_do_more_sees_more_at_first_sight_only(seen: One,
     assert [each["name"] for each in (await seen.changes())["added"]] == ["more"]
 
 
-async def opened(client: TestClient, **capabilities: Any) -> tuple[dict[str, str], Json]:
+async def test_mcp_offers_more_to_a_client_who_can_do_more_once_it_was_seen(
+    seen: One, client: TestClient, config: Config, serve: Callable[[web.Application], Awaitable[TestClient]]
+) -> None:
+    await seen.change(READ, LIMITS, with_sampling=[tool("echo")])
+    plain, _ = await opened(client, "/mcp")
+    session, _ = await opened(client, "/mcp", sampling={})
+    echo = {"name": "one__echo", "arguments": {"text": "more"}}
+    before = await seen.tools("/mcp", **session)
+
+    await seen.post("tools/call", {"name": "one__limits"}, "/mcp", **session)
+    after, others = await seen.tools("/mcp", **session), await seen.tools("/mcp", **plain)
+    refused = await seen.post("tools/call", echo, "/mcp", **plain)
+    said = await seen.post("tools/call", echo, "/mcp", **session)
+    await client.close()
+    later = One(await serve(create_app(config, os.environ)))
+    another, _ = await opened(later.client, "/mcp", sampling={}, roots={})
+
+    assert "one__echo" not in before + others
+    assert "one__echo" in after
+    assert error(refused)["code"] == -32602
+    assert said["result"]["content"][0]["text"] == '"more"'
+    assert "one__echo" in await later.tools("/mcp", **another)
+    assert "one__echo" not in await later.tools("/mcp")
+
+
+async def opened(
+    client: TestClient, url: str = "/mcp_proxy/one", **capabilities: Any
+) -> tuple[dict[str, str], Json]:
     """The headers of a session, and what the server said of itself."""
     info = {"name": "claude", "version": "1"}
     params = {"protocolVersion": "2025-11-25", "capabilities": capabilities, "clientInfo": info}
     message = {"jsonrpc": "2.0", "id": 0, "method": "initialize", "params": params}
-    answer = await client.post("/mcp_proxy/one", json=message)
+    answer = await client.post(url, json=message)
     return {"Mcp-Session-Id": answer.headers["Mcp-Session-Id"]}, (await answer.json())["result"]
 
 

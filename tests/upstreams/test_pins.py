@@ -103,6 +103,27 @@ async def test_who_can_do_more_sees_more_once(seen: Told) -> None:
     assert seen.waiting == ({"ask", "more"}, set())
 
 
+async def test_it_is_known_which_kinds_of_clients_are_shown_more(seen: Told) -> None:
+    roots, both = frozenset({"roots"}), frozenset({"roots", "sampling"})
+
+    def more(client: frozenset[str]) -> list[str]:
+        return [each.name for each in seen.pins.more_for(client)]
+
+    await seen(a="one")
+    await seen(both, a="one", ask="it", look="there")
+    assert (more(NO_ABILITIES), more(ABLE), more(both)) == ([], [], ["ask", "look"])
+
+    await seen(ABLE, a="one", ask="it")
+    await seen(roots, a="one", look="there", ask="it")
+    assert (more(NO_ABILITIES), more(ABLE), more(roots)) == ([], ["ask"], ["ask", "look"])
+    assert seen.news == [False, True, True, True]
+
+    await seen(both, a="one", look="elsewhere")
+    assert more(both) == []
+    await seen(a="one", ask="it")
+    assert (more(ABLE), seen.news[-1]) == ([], True)
+
+
 async def test_a_first_sight_by_another_client_excuses_no_change(seen: Told) -> None:
     await seen(a="one")
 
