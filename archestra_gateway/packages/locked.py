@@ -1,5 +1,7 @@
 """What an installation consists of, as a lock says it, and how two of them differ."""
 
+import hashlib
+import json
 from collections.abc import Iterable, Mapping
 from typing import Any
 
@@ -23,6 +25,15 @@ class Lock:
     version: str
     packages: tuple[Locked, ...]
     python: str | None = None
+
+    @property
+    def sha256(self) -> str:
+        return _hashed(self.text)
+
+    @property
+    def plan(self) -> str:
+        """What names a lock that somebody has seen."""
+        return _hashed(json.dumps([attrs.astuple(package) for package in self.packages]))[:16]
 
 
 @attrs.frozen
@@ -54,6 +65,10 @@ def changes(before: Iterable[Locked], after: Iterable[Locked]) -> list[Change]:
         for name in sorted(old.keys() | new.keys())
         if old.get(name) != new.get(name)
     ]
+
+
+def _hashed(text: str) -> str:
+    return hashlib.sha256(text.encode()).hexdigest()
 
 
 def _versions(packages: Iterable[Locked]) -> dict[str, str]:

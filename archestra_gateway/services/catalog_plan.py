@@ -12,7 +12,7 @@ from archestra_gateway.schemas.mcp_server import CreateMcpServer, ServerConfig, 
 from archestra_gateway.schemas.permissions import Permissions
 from archestra_gateway.services.catalog import field_of
 from archestra_gateway.services.catalog_input import given
-from archestra_gateway.services.install import package_of, runs_as_it_is
+from archestra_gateway.services.installed import package_of, runs_as_it_is
 from archestra_gateway.services.mcp_server_secrets import masked, unmasked
 
 NOTHING_GRANTED = (

@@ -24,8 +24,9 @@ from archestra_gateway.schemas.mcp_server_install import (
     ToolsChange,
     UpdatePreview,
 )
-from archestra_gateway.services.install import Installs, hashed, package_of, plan_of
+from archestra_gateway.services.install import Installs
 from archestra_gateway.services.install_job import Job, Note
+from archestra_gateway.services.installed import package_of
 from archestra_gateway.services.mcp_server import McpServers
 from archestra_gateway.store import mcp_server_install as store
 from archestra_gateway.upstreams.pins import NO_ABILITIES, Pins
@@ -59,8 +60,10 @@ class McpServerInstalls:
         Raises Conflict while it is being installed, InvalidRequest where there is nothing to install.
         """
         config, package = await self._package(name)
-        row = self.installs.row(name, package)
-        self.installs.begin(name, config, package, self.installs.lock(row, package) if row else None)
+        row = self.installs.installed.row(name, package)
+        self.installs.begin(
+            name, config, package, self.installs.installed.lock(row, package) if row else None
+        )
         return await self.get(name)
 
     async def wait(self, name: str) -> McpServerInstall:
@@ -106,13 +109,13 @@ class McpServerInstalls:
         config, package, row = await self._installed(name)
         if self.installs.is_installing(name):
             raise Conflict(f"The MCP server {name} is being installed now", name=name)
-        before = self.installs.lock(row, package)
+        before = self.installs.installed.lock(row, package)
         async with self._rehearsal(name, config, package) as (order, job):
             after = await self.installs.installer.resolve(order, job)
             tools = None
             if with_tools:
                 program = await self.installs.installer.install(order, after, job)
-                started = await self.installs.started(order.folder, program, config, package)
+                started = await self.installs.installed.started(order.folder, program, config, package)
                 tools = differing(self.servers.find(name).pins, await self.check(name).tools(started))
         self._plans[name] = after
         return UpdatePreview(
@@ -124,7 +127,7 @@ class McpServerInstalls:
                 for each in changes(before.packages, after.packages)
             ],
             tools=tools,
-            plan=plan_of(after),
+            plan=after.plan,
         )
 
     @asynccontextmanager
@@ -132,7 +135,7 @@ class McpServerInstalls:
         self, name: str, config: StdioConfig, package: Package
     ) -> AsyncIterator[tuple[Order, Job]]:
         """In a folder that is gone in the end."""
-        async with self.installs.stage(name) as folder:
+        async with self.installs.installed.stage(name) as folder:
             try:
                 yield (
                     await self.installs.order(name, config, package, folder),
@@ -149,7 +152,7 @@ class McpServerInstalls:
         """
         config, package, _ = await self._installed(name)
         lock = self._plans.get(name)
-        if plan is not None and (lock is None or plan_of(lock) != plan):
+        if plan is not None and (lock is None or lock.plan != plan):
             raise Conflict(
                 f"That plan is not the last one for {name}: look at the update again", name=name, plan=plan
             )
@@ -173,7 +176,7 @@ class McpServerInstalls:
 
     async def _installed(self, name: str) -> tuple[StdioConfig, Package, store.Row]:
         config, package = await self._package(name)
-        row = self.installs.row(name, package)
+        row = self.installs.installed.row(name, package)
         if row is None:
             raise InvalidRequest(f"The MCP server {name} is not installed yet", name=name)
         return config, package, row
@@ -181,7 +184,7 @@ class McpServerInstalls:
     async def _shown(self, name: str, config: StdioConfig, package: Package | None) -> McpServerInstall:
         if package is None:
             return McpServerInstall(name=name, state="not_needed", command=[config.command, *config.args])
-        row, job = self.installs.row(name, package), self.installs.jobs.get(name)
+        row, job = self.installs.installed.row(name, package), self.installs.jobs.get(name)
         failure = self.installs.failures.get(name)
         shown = McpServerInstall(
             name=name,
@@ -209,7 +212,8 @@ class McpServerInstalls:
     async def _with_row(
         self, shown: McpServerInstall, row: store.Row, config: StdioConfig, package: Package
     ) -> McpServerInstall:
-        folder, program = self.installs.folder(row), Program.of(row["program"])
+        folder, program = self.installs.installed.folder(row), Program.of(row["program"])
+        lock = self.installs.installed.lock(row, package)
         try:
             command = [*await self.installs.installer.command(folder, program), *package.args]
         except GatewayError:  # what runs it went away, and comes again with the next start
@@ -220,10 +224,10 @@ class McpServerInstalls:
             command=command,
             packages=[
                 InstalledPackage(name=each.name, version=each.version, hashes=list(each.hashes))
-                for each in self.installs.lock(row, package).packages
+                for each in lock.packages
             ],
             skipped_scripts=npm.skipped_scripts(row["lock_text"]) if package.ecosystem == "npm" else [],
-            lock_sha256=hashed(row["lock_text"]),
+            lock_sha256=lock.sha256,
             files_sha256=row["digest"],
             installed_at=row["installed_at"],
         )
