@@ -17,7 +17,7 @@ MOST_HEAD = 16 * 1024
 MOST_BODY = 64 * 1024
 """Bytes of a body that come this way; for larger ones parsing a head is nothing."""
 
-_LENGTH = re.compile(rb"\r\ncontent-length: ?([1-9][0-9]{0,4})\r\n", re.IGNORECASE)
+_LENGTH = re.compile(rb"\r\ncontent-length: ?([1-9][0-9]{0,4})(?=\r\n)", re.IGNORECASE)
 _END = b"\r\n\r\n"
 
 
