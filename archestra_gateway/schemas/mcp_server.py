@@ -120,7 +120,8 @@ class UpdateMcpServer:
 
 @attrs.frozen(kw_only=True)
 class McpServerStatus:
-    """`since` is when `state` became what it is; `next_try_at` is when a server that is away is asked again.
+    """`since` is when `state` became what it is; `next_try_at` is when a server that is away is asked again,
+    or may be.
 
     `sandbox` says which confinement was really applied, `transport` what was found to be spoken; `tool_count`
     is known after the first start. `held_tools` are new or changed ones that nobody accepted yet:

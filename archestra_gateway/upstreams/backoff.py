@@ -1,6 +1,7 @@
 """When a server that keeps dying may be started again, and one that is away is asked again. Pure."""
 
 import random
+from email.utils import parsedate_to_datetime
 
 import attrs
 
@@ -8,7 +9,7 @@ PATIENCE = 5
 FIRST_PAUSE = 0.5
 LONGEST_PAUSE = 30.0
 CRASH_LOOP_PAUSE = 60.0
-LONGEST_ASKED = 600.0
+LONGEST_ASKED = 300.0
 """Seconds that a server may ask for before it is asked again."""
 
 
@@ -58,3 +59,16 @@ class Pauses:
     def be_patient(self) -> None:
         """It will not work before somebody has done something."""
         self.tries = 30
+
+
+def retry_after(said: str | None, now: float) -> float | None:
+    """Seconds from `now`, within reason, that a `Retry-After` asks for in either form (RFC 9110 §10.2.3)."""
+    if said is None:
+        return None
+    said = said.strip()
+    if said.isascii() and said.isdigit():
+        return min(float(said), LONGEST_ASKED)
+    try:
+        return min(max(0.0, parsedate_to_datetime(said).timestamp() - now), LONGEST_ASKED)
+    except (ValueError, OverflowError):
+        return None

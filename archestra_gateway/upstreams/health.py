@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Callable
+from math import ceil
 
 import attrs
 
@@ -24,6 +25,8 @@ class Health:
     state: State = "stopped"
     since: float = attrs.field(factory=time.time)
     _could_start: bool = True
+    _not_before: float = 0.0
+    """When it may be started again, as it asked itself, by the monotonic clock."""
 
     def worked(self) -> None:
         self.next_try = None
@@ -33,6 +36,8 @@ class Health:
 
     def failed(self, error: GatewayError) -> None:
         self.error, self.next_try = error, None
+        if asked := error.details.get("retry_after"):
+            self.will_try(asked)
         self.changed()
 
     def will_try(self, pause: float) -> None:
@@ -48,13 +53,19 @@ class Health:
     def could_not_start(self, error: GatewayError) -> GatewayError:
         """What keeps dying stays the reason while it is left alone."""
         self._could_start = False
-        if not self.is_left_alone:
+        if not self.is_left_alone and not self._asked():
             self.failed(error)
+            self._not_before = time.monotonic() + error.details.get("retry_after", 0.0)
         return error
+
+    def forgive(self) -> None:
+        """It may be started now, whatever went wrong before."""
+        self.backoff.succeeded()
+        self._not_before = 0.0
 
     def forget(self) -> None:
         """Another configuration may do better."""
-        self.backoff.succeeded()
+        self.forgive()
         self.started()
 
     @property
@@ -63,14 +74,23 @@ class Health:
 
     def check(self) -> float:
         """How many seconds to wait with a start. Raises UpstreamUnavailable while it is left alone."""
+        last = self.error.message if self.error else ""
+        if seconds := self._asked():
+            raise UpstreamUnavailable(
+                f"The MCP server {self.name} asks to be left alone for another {ceil(seconds)} s. {last}",
+                name=self.name,
+                retry_after=ceil(seconds),
+            )
         if self.is_left_alone:
-            last = self.error.message if self.error else ""
             raise UpstreamUnavailable(
                 f"The MCP server {self.name} died {self.backoff.deaths} times in a row and is left alone "
                 f"for now: look at its logs, repair it and start it. {last}".rstrip(),
                 name=self.name,
             )
         return self.backoff.wait(time.monotonic())
+
+    def _asked(self) -> float:
+        return max(0.0, self._not_before - time.monotonic())
 
     def note(self, state: State) -> bool:
         """Whether it is another one than before."""

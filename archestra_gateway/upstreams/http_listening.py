@@ -31,7 +31,7 @@ async def listen(
     place, pauses = Place(), Pauses()
     has_worked = False
     while True:
-        begun = time.monotonic()
+        begun, asked = time.monotonic(), 0.0
         try:
             async with requests.open("GET", headers(place)) as response:
                 if has_worked and response.status == 404:
@@ -48,11 +48,11 @@ async def listen(
                             receive(event.data, ())
         except AuthorizationNeeded:
             pauses.be_patient()
-        except GatewayError:
-            pass  # the next try shows whether it is serious
+        except GatewayError as error:  # the next try shows whether it is serious
+            asked = error.details.get("retry_after", 0.0)
         if time.monotonic() - begun > LONG_LIFE:
             pauses.reset()
-        pause = pauses.next(place.retry)
+        pause = pauses.next(max(place.retry or 0.0, asked))
         requests.health.will_try(pause)
         await asyncio.sleep(pause)
 

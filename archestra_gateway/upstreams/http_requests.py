@@ -2,7 +2,9 @@
 
 import asyncio
 import contextlib
+import time
 from collections.abc import AsyncIterator, Mapping
+from typing import Any
 
 import aiohttp
 import attrs
@@ -13,12 +15,15 @@ from archestra_gateway.protocol import jsonrpc
 from archestra_gateway.protocol.sse import Event, Events, Place
 from archestra_gateway.schemas.mcp_server import HttpConfig
 from archestra_gateway.upstreams.authorization import Authorization, Refusal
+from archestra_gateway.upstreams.backoff import retry_after
 from archestra_gateway.upstreams.health import Health
 
 JSON = "application/json"
 EVENTS = "text/event-stream"
 OTHER_REASONS = frozenset({401, 403, 407, 408, 425, 429})
 """Refusals that say nothing about what a server speaks."""
+BUSY = frozenset({429, 503})
+"""Refusals that may say in `Retry-After` when they end."""
 
 
 class BrokenOff(UpstreamError):
@@ -114,7 +119,7 @@ class Requests:
         if said := refusal(text):
             message += f": {said}"
         is_other = 400 <= status < 500 and status not in OTHER_REASONS
-        raise (NotSpoken if is_other else UpstreamError)(message, name=self.name, status=status)
+        raise (NotSpoken if is_other else UpstreamError)(message, name=self.name, **_refused(response))
 
     def is_ours(self, url: URL) -> bool:
         """Whether it is of the same origin as the configured URL."""
@@ -138,11 +143,11 @@ class Requests:
             ) from error
 
     def _note(self, response: aiohttp.ClientResponse) -> None:
-        if response.status < 500:
+        if response.status < 500 and response.status not in BUSY:
             self.health.worked()
         elif response.method == "POST":  # other requests may fail by themselves
             said = f"The MCP server {self.name} answered {response.status} {response.reason}"
-            self.health.failed(UpstreamError(said, name=self.name, status=response.status))
+            self.health.failed(UpstreamError(said, name=self.name, **_refused(response)))
 
     def _failed(self, error: aiohttp.ClientError, has_answered: bool) -> GatewayError:
         if has_answered:
@@ -154,6 +159,13 @@ class Requests:
         )
         self.health.failed(failed)
         return failed
+
+
+def _refused(response: aiohttp.ClientResponse) -> dict[str, Any]:
+    """The status, and in how many seconds it may be another one, where the server says so."""
+    status = response.status
+    asked = retry_after(response.headers.get("Retry-After"), time.time()) if status in BUSY else None
+    return {"status": status} if asked is None else {"status": status, "retry_after": asked}
 
 
 def refusal(text: bytes) -> str:

@@ -225,9 +225,9 @@ class Remote:
             self._spawn(self._come_back(self._epoch))
 
     async def _come_back(self, epoch: int) -> None:
-        pauses = Pauses()
+        pauses, asked = Pauses(), None
         while self._epoch == epoch:
-            pause = pauses.next()
+            pause = pauses.next(asked)
             self._requests.health.will_try(pause)
             await asyncio.sleep(pause)
             try:
@@ -236,6 +236,7 @@ class Remote:
                 return  # the next call after the login will
             except GatewayError as error:
                 self._requests.health.failed(error)
+                asked = error.details.get("retry_after")
 
     def _tell(self, message: Message) -> None:
         self._spawn(self._try_to_send(message))

@@ -122,7 +122,7 @@ class Server:
 
     async def start(self) -> None:
         """By a person's order: what went wrong before is forgotten."""
-        self._health.backoff.succeeded()
+        self._health.forgive()
         await self.shared()
         if self._counting is not None:
             await asyncio.wait([self._counting], timeout=COUNTING)

@@ -54,11 +54,17 @@ class Server:
         self.heard = []
         self.numbers = itertools.count(1)
         self.posts = {}
+        self.refusal = None
 
     # What a test may order
 
     async def do_forget(self):
         self.sessions.clear()
+
+    async def do_refuse(self, status=None, retry_after=None):
+        """Everything, from now on; without a status nothing any more."""
+        headers = {} if retry_after is None else {"Retry-After": retry_after}
+        self.refusal = status and (status, headers)
 
     async def do_cut(self):
         for session in self.sessions.values():
@@ -290,6 +296,10 @@ class Server:
         port = request.transport.get_extra_info("peername")[1]
         heard = {"method": request.method, "headers": dict(request.headers), "message": message, "port": port}
         self.heard.append(heard)
+        if self.refusal is not None:
+            status, headers = self.refusal
+            kind = web.HTTPServiceUnavailable if status == 503 else web.HTTPTooManyRequests
+            raise kind(headers=headers)
         if "token" in FLAGS and request.headers.get("Authorization") != f"Bearer {FLAGS['token']}":
             raise web.HTTPUnauthorized
         return message

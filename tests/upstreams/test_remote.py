@@ -5,6 +5,8 @@ import json
 import signal
 import time
 from collections.abc import Callable
+from datetime import datetime
+from email.utils import formatdate
 from typing import Any
 
 import pytest
@@ -365,6 +367,57 @@ async def test_a_restarted_server_is_found_again(serve: Any, start_far: Start, t
     assert len(await again.heard("initialize")) == 1
     back = server.status()
     assert (back.last_error, back.next_try_at) == (None, None)
+
+
+def in_seconds(at: str | None) -> float:
+    assert at is not None
+    return datetime.fromisoformat(at).timestamp() - time.time()
+
+
+@pytest.mark.parametrize("status", [429, 503])
+async def test_a_server_that_asks_to_be_left_alone_is_not_begun_again(
+    serve: Any, transport: str, status: int
+) -> None:
+    far, server = serve(path=PATHS[transport])
+    await far.do("refuse", status=status, retry_after="100")
+    with pytest.raises(UpstreamError, match=f"answered {status}") as refused:
+        await server.shared()
+    asked = len(await far.heard())
+
+    with pytest.raises(UpstreamUnavailable, match="left alone for another"):
+        await server.shared()
+    shown = server.status()
+    heard = len(await far.heard())
+    await far.do("refuse")
+    await server.start()
+
+    assert refused.value.details["retry_after"] == 100
+    assert heard == asked
+    assert (shown.state, 80 < in_seconds(shown.next_try_at) <= 100) == ("error", True)
+    assert f"answered {status}" in (shown.last_error or "")
+    assert (server.status().state, server.status().next_try_at) == ("running", None)
+
+
+async def test_a_stream_is_opened_again_when_the_server_wants(serve: Any) -> None:
+    far, server = serve()
+    client = await Client(server).begin()
+    await far.until("GET")
+    later = formatdate(time.time() + 3600, usegmt=True)
+
+    await far.do("refuse", status=503, retry_after=later)
+    await far.do("end_streams")
+    await far.until("GET", 2)
+    with pytest.raises(UpstreamError, match="answered 503") as refused:
+        await client.call("echo")
+    away, streams = server.status(), len(await far.heard("GET"))
+    await far.do("refuse")
+    await client.call("echo")
+    await asyncio.sleep(1.5)
+
+    assert refused.value.details["retry_after"] == 300
+    assert (away.state, 280 < in_seconds(away.next_try_at) <= 300) == ("error", True)
+    assert (server.status().state, server.status().next_try_at) == ("running", None)
+    assert len(await far.heard("GET")) == streams
 
 
 async def test_a_stop_ends_the_session_and_its_streams(both: tuple[Any, Client, str]) -> None:
