@@ -91,6 +91,7 @@ def compare(options: argparse.Namespace) -> int:
             measure(proxy.place, 0, 8, 1)
         streams = {name: [memory_of_stream(proxy)] for name, proxy in proxies.items()}
         rates, costs, megabytes, latencies = rounds(proxies, options)
+        lost = mcp_rivals.lost_rows(proxies[OURS])
     show(f"calls/s at {options.in_flight} in flight", rates, "{:,.0f}")
     show("1 MB results/s at 8 in flight", megabytes, "{:,.0f}")
     show("p50 at 1 in flight, ms", latencies, "{:.3f}")
@@ -102,6 +103,7 @@ def compare(options: argparse.Namespace) -> int:
         (f"calls/s, times {FASTMCP}", ratio(rates, FASTMCP), 20, True),
         (f"1 MB results/s, times {MCP_PROXY}", ratio(megabytes, MCP_PROXY), 2, True),
         ("p50 at 1 in flight, ms added", added, 0.5, False),
+        ("calls that the request log lost", lost, 1, False),
     ]
     met = [told(*target) for target in targets]
     return 0 if all(met) else 1

@@ -66,6 +66,13 @@ def start_gateway(folder: Path, *, with_log: bool = True) -> Proxy:
     return Proxy(process, Place(port, "/mcp_proxy/fast"), Place(port, "/mcp"))
 
 
+def lost_rows(gateway: Proxy) -> int:
+    """Calls that its request log has no row of."""
+    with urlopen(f"http://127.0.0.1:{gateway.place.port}/api/status") as answer:
+        counters = json.load(answer)["sections"]["request_log"]
+    return int(counters["overflowed"] + counters["failed"])
+
+
 def start_mcp_proxy(folder: Path) -> Proxy:
     program = install(folder, "mcp-proxy==0.13.*") / "mcp-proxy"
     port = free_port()
