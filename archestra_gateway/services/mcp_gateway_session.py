@@ -81,7 +81,7 @@ class GatewaySession:
         """The server's answer; the conversation with it is this session's own. Raises GatewayError."""
         with self._calls.expecting(call):
             lease = await self._lease(server)
-            with self.waiting.over(call.message):
+            with self.waiting.over():
                 answer = await self._calls.ask(lease.upstream, call)
         if mcp.method(call.message) == SUBSCRIBE and "result" in answer:
             self.wishes.watch(str(mcp.member(call.message.get("params"), "uri")), server.name)
