@@ -13,8 +13,8 @@ def now() -> str:
 
 def from_seconds(seconds: float) -> str:
     """Seconds since 1970; what lies outside the years 1970 to 9999 becomes the nearest end of them."""
-    milliseconds = int(min(max(seconds, 0.0), LAST_SECOND) * 1000)
-    return f"{_whole_seconds(milliseconds // 1000)}.{milliseconds % 1000:03}Z"
+    whole, milliseconds = divmod(int(min(max(seconds, 0.0), LAST_SECOND) * 1000), 1000)
+    return f"{_whole_seconds(whole)}.{milliseconds:03}Z"
 
 
 @lru_cache(maxsize=4)

@@ -98,7 +98,7 @@ def storable(text: str) -> str:
 
 def headers_json(headers: Mapping[str, str], redactor: Redactor) -> str:
     """A header that came several times stands once, its values joined by commas (RFC 9110 §5.3)."""
-    return redactor.text(_headers_json(tuple(headers.items())))
+    return redactor.text(_headers_json(tuple(headers.items()))) if headers else "{}"
 
 
 @lru_cache(maxsize=256)

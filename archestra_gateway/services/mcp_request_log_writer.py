@@ -20,7 +20,7 @@ from archestra_gateway.store.database import Database
 
 log = logging.getLogger(__name__)
 
-BATCH = 200
+BATCH = 500
 SLICE = 40
 """Entries made into rows before the loop gets its turn: a quarter of a millisecond or so."""
 SLICES = 50

@@ -1,6 +1,5 @@
 """Calls within an MCP session that take the shortcut of their connection."""
 
-from collections.abc import Mapping
 from typing import cast
 
 import attrs
@@ -41,21 +40,22 @@ def _beginning(request: web.Request, server: str) -> Begin:
     app, connection = request.app, cast(Connection, request.protocol)
     proxy, clients, log = app[keys.MCP_PROXY], app[keys.KNOWN_CLIENTS], app[keys.REQUEST_LOG]
     may_come_in = guard.looks_like(request)
-    headers: Mapping[str, str] = request.headers
-    protocol_headers = modern_headers(request.headers)
+    caller, length = logged.caller_of(request.headers), request.content_length
+    session_id, protocol_headers = request.headers[SESSION_ID], modern_headers(request.headers)
     is_listening = can_stream(request.headers)
 
     def begin(body: bytes) -> PlainCall | None:
-        nonlocal headers
+        nonlocal caller, length
         if not may_come_in(len(body)):
             return None
-        length = str(len(body))
-        if headers[hdrs.CONTENT_LENGTH] != length:
-            headers = CIMultiDict(headers)
-            headers[hdrs.CONTENT_LENGTH] = length
-        entry = logged.entry_of(headers, clients, envelope.new_request_id(), "mcp", server)
+        if length != len(body):
+            length = len(body)
+            headers = CIMultiDict(caller.headers)
+            headers[hdrs.CONTENT_LENGTH] = str(length)
+            caller = caller._replace(headers=headers)
+        entry = logged.entry_of(caller, clients, envelope.new_request_id(), "mcp", server)
         call = PlainCall(connection, proxy, log, entry, body)
-        incoming = Incoming(server, headers[SESSION_ID], protocol_headers, body, None, entry)
+        incoming = Incoming(server, session_id, protocol_headers, body, None, entry)
         begun = proxy.begin(incoming, call.hear if is_listening else None)
         return None if begun is None else call.expecting(incoming, begun)
 
