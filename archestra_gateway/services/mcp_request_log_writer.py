@@ -20,7 +20,7 @@ from archestra_gateway.store.database import Database
 
 log = logging.getLogger(__name__)
 
-BATCH = 500
+BATCH = store.PIECES[0]
 SLICE = 40
 """Entries made into rows before the loop gets its turn: a quarter of a millisecond or so."""
 SLICES = 50
@@ -111,10 +111,13 @@ class Writer:
         flushes, self._flushes = self._flushes, []
         self._hurry.clear()
         left = len(self._queue)
+        if left > BATCH and not flushes:
+            left -= left % BATCH  # the rest has its turn soon, or becomes a batch as well
         while left > 0:
-            if rows := await self._next_rows(min(left, store.MOST_ROWS)):
+            count = min(left, BATCH)
+            if rows := await self._next_rows(count):
                 await self._write(rows)
-            left -= store.MOST_ROWS
+            left -= count
         self._answer(flushes)
         if self._flushes:
             self._hurry.set()

@@ -1,6 +1,7 @@
 """The request log's rows, and what they add up to hour by hour."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from functools import lru_cache
 from itertools import chain
 from operator import itemgetter
 from typing import Any, TypedDict, cast
@@ -104,8 +105,8 @@ CONTENT = (
     *("log_id", "request_headers", "request_body", "request_body_truncated"),
     *("response_headers", "response_body", "response_body_truncated"),
 )
-MOST_ROWS = 1000
-"""Rows that one statement may insert: SQLite takes 32766 parameters."""
+PIECES = (500, 50, 5, 1)
+"""Rows that one statement inserts: few sizes, for to read a statement takes SQLite as long as to run it."""
 
 CLIENT_INFO = ("user_agent", "client_name", "client_version", "client_platform")
 
@@ -150,16 +151,17 @@ class Cell(TypedDict):
 
 
 async def insert_many(db: aiosqlite.Connection, rows: Sequence[dict[str, Any]]) -> None:
-    """At most MOST_ROWS rows as `services.mcp_request_log_row` makes them; gives each its id.
+    """Rows as `services.mcp_request_log_row` makes them; gives each its id.
 
-    One statement for all: `executemany` waits for Python's lock at every row, up to 5 ms beside a busy loop.
+    Many in one statement: `executemany` waits for Python's lock at every row, up to 5 ms beside a busy loop.
     """
     (last,) = await fetch_all(db, LAST_ID)
     for number, row in enumerate(rows, last["id"] + 1):
         row["id"] = row["log_id"] = number
-    for table, columns in (("mcp_request_log", ROW), ("mcp_request_log_content", CONTENT)):
-        values = list(chain.from_iterable(map(itemgetter(*columns), rows)))
-        await db.execute(_insert(table, columns, len(rows)), values)
+    for piece in _pieces(rows):
+        for table, columns in (("mcp_request_log", ROW), ("mcp_request_log_content", CONTENT)):
+            values = list(chain.from_iterable(map(itemgetter(*columns), piece)))
+            await db.execute(_insert(table, columns, len(piece)), values)
     await db.execute(ADD_TO_HOURS, {"last_id": last["id"]})
 
 
@@ -224,6 +226,15 @@ async def delete_oldest(db: aiosqlite.Connection, before: str, limit: int) -> in
     return deleted.rowcount
 
 
+def _pieces(rows: Sequence[dict[str, Any]]) -> Iterator[Sequence[dict[str, Any]]]:
+    at = 0
+    while at < len(rows):
+        size = next(size for size in PIECES if size <= len(rows) - at)
+        yield rows[at : at + size]
+        at += size
+
+
+@lru_cache
 def _insert(table: str, columns: Sequence[str], count: int) -> str:
     """Our own names and placeholders, never a value."""
     row = f"({', '.join('?' * len(columns))})"
