@@ -12,11 +12,10 @@ import msgspec
 from archestra_gateway.store.database import fetch_all, fetch_one
 
 # `{where}` stands for what `where()` makes of the filters: columns and placeholders, never a value.
-LAST_ID = "SELECT coalesce(max(id), 0) AS id FROM mcp_request_log"
 ADD_TO_HOURS = """
 INSERT INTO mcp_request_log_hour (hour, server_name, kind, is_error, duration_bucket, count, duration_ms)
 SELECT substr(timestamp, 1, 13), server_name, kind, is_error, duration_bucket, count(*), sum(duration_ms)
-FROM mcp_request_log WHERE id > :last_id GROUP BY 1, 2, 3, 4, 5
+FROM mcp_request_log WHERE id > (SELECT max(id) FROM mcp_request_log) - :count GROUP BY 1, 2, 3, 4, 5
 ON CONFLICT DO UPDATE SET count = count + excluded.count, duration_ms = duration_ms + excluded.duration_ms
 """
 
@@ -97,15 +96,15 @@ EQUALITIES = (
 """The filters by one column, the most selective first; each has an index `mcp_request_log_<column>`."""
 
 ROW = (
-    *("id", "request_id", "kind", "timestamp", "session_id", "mcp_session_id", "server_name"),
+    *("request_id", "kind", "timestamp", "session_id", "mcp_session_id", "server_name"),
     *("user_agent", "client_name", "client_version", "client_platform"),
     *("method", "tool_name", "status_code", "error_message", "duration_ms", "duration_bucket"),
 )
 CONTENT = (
-    *("log_id", "request_headers", "request_body", "request_body_truncated"),
+    *("request_headers", "request_body", "request_body_truncated"),
     *("response_headers", "response_body", "response_body_truncated"),
 )
-PIECES = (500, 50, 5, 1)
+PIECES = (1000, 100, 10, 1)
 """Rows that one statement inserts: few sizes, for to read a statement takes SQLite as long as to run it."""
 
 CLIENT_INFO = ("user_agent", "client_name", "client_version", "client_platform")
@@ -151,18 +150,14 @@ class Cell(TypedDict):
 
 
 async def insert_many(db: aiosqlite.Connection, rows: Sequence[dict[str, Any]]) -> None:
-    """Rows as `services.mcp_request_log_row` makes them; gives each its id.
+    """Rows as `services.mcp_request_log_row` makes them.
 
     Many in one statement: `executemany` waits for Python's lock at every row, up to 5 ms beside a busy loop.
     """
-    (last,) = await fetch_all(db, LAST_ID)
-    for number, row in enumerate(rows, last["id"] + 1):
-        row["id"] = row["log_id"] = number
     for piece in _pieces(rows):
-        for table, columns in (("mcp_request_log", ROW), ("mcp_request_log_content", CONTENT)):
-            values = list(chain.from_iterable(map(itemgetter(*columns), piece)))
-            await db.execute(_insert(table, columns, len(piece)), values)
-    await db.execute(ADD_TO_HOURS, {"last_id": last["id"]})
+        for sql, values in _inserts(piece):
+            await db.execute(sql, values)
+    await db.execute(ADD_TO_HOURS, {"count": len(rows)})
 
 
 async def list_page(
@@ -234,11 +229,31 @@ def _pieces(rows: Sequence[dict[str, Any]]) -> Iterator[Sequence[dict[str, Any]]
         at += size
 
 
+def _inserts(piece: Sequence[dict[str, Any]]) -> list[tuple[str, list[Any]]]:
+    statements = _insert(len(piece)), _insert_content(len(piece))
+    columns = itemgetter(*ROW), itemgetter(*CONTENT)
+    values = [list(chain.from_iterable(map(each, piece))) for each in columns]
+    return list(zip(statements, values, strict=True))
+
+
+# Our own names, numbers and placeholders, never a value.
 @lru_cache
-def _insert(table: str, columns: Sequence[str], count: int) -> str:
-    """Our own names and placeholders, never a value."""
-    row = f"({', '.join('?' * len(columns))})"
-    return f"INSERT INTO {table} ({', '.join(columns)}) VALUES {', '.join([row] * count)}"  # noqa: S608
+def _insert(count: int) -> str:
+    """SQLite gives the rows ids that follow each other."""
+    row = f"({', '.join('?' * len(ROW))})"
+    return f"INSERT INTO mcp_request_log ({', '.join(ROW)}) VALUES {', '.join([row] * count)}"  # noqa: S608
+
+
+@lru_cache
+def _insert_content(count: int) -> str:
+    """Of as many rows, the newest ones."""
+    rows = ", ".join(f"({number}, {', '.join('?' * len(CONTENT))})" for number in range(1, count + 1))
+    columns = ", ".join(f"column{number}" for number in range(2, len(CONTENT) + 2))
+    return f"""
+    INSERT INTO mcp_request_log_content (log_id, {", ".join(CONTENT)})
+    SELECT newest.id - {count} + column1, {columns}
+    FROM (SELECT max(id) AS id FROM mcp_request_log) AS newest, (VALUES {rows})
+    """  # noqa: S608
 
 
 def where(filters: Filters, cursor: Cursor | None = None) -> str:
